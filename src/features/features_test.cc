@@ -152,13 +152,13 @@ TEST(AggregatePreferences, EqualsAnObviousSumForAnyNumberOfThreads) {
   EXPECT_EQ(matrix.by_item.values, again.by_item.values);
 }
 
-TEST(Transpose, TurnsEveryEntryAndTwiceGivesTheMatrixBack) {
+TEST(Transposed, TurnsEveryEntryAndTwiceGivesTheMatrixBack) {
   constexpr std::uint64_t kSeed = 12;
   SCOPED_TRACE(kSeed);
   ThreadPool pool(2);
   const SparseMatrix matrix = LastRatings(RandomView(kSeed, 700, 90, 9000), pool).by_user;
   ASSERT_GT(matrix.entry_count(), 500U);
-  const SparseMatrix turned = Transpose(matrix, pool);
+  const SparseMatrix turned = Transposed(matrix, pool);
   ASSERT_EQ(turned.row_count(), 90U);
   ASSERT_EQ(turned.column_count, 700U);
   std::map<std::pair<std::uint32_t, std::uint32_t>, float> entries;
@@ -176,17 +176,17 @@ TEST(Transpose, TurnsEveryEntryAndTwiceGivesTheMatrixBack) {
     }
   }
   EXPECT_EQ(seen, entries.size());
-  const SparseMatrix back = Transpose(turned, pool);
+  const SparseMatrix back = Transposed(turned, pool);
   EXPECT_EQ(back.row_begin, matrix.row_begin);
   EXPECT_EQ(back.columns, matrix.columns);
   EXPECT_EQ(back.values, matrix.values);
 }
 
-TEST(Transpose, OfNothingHasARowForEachColumn) {
+TEST(Transposed, OfNothingHasARowForEachColumn) {
   ThreadPool pool(2);
   SparseMatrix matrix;
   matrix.column_count = 3;
-  const SparseMatrix turned = Transpose(matrix, pool);
+  const SparseMatrix turned = Transposed(matrix, pool);
   EXPECT_EQ(turned.row_count(), 3U);
   EXPECT_THAT(turned.row_begin, ElementsAre(0, 0, 0, 0));
   EXPECT_EQ(turned.column_count, 0U);

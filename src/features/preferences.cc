@@ -98,18 +98,18 @@ PreferenceMatrix AggregatePreferences(const TrainingView& view, const EventWeigh
       view, pool, [&](std::span<const Interaction> history, std::vector<ItemValue>& row) {
         AggregateHistory(history, weights, row);
       });
-  matrix.by_item = Transpose(matrix.by_user, pool);
+  matrix.by_item = Transposed(matrix.by_user, pool);
   return matrix;
 }
 
 RatingMatrix LastRatings(const TrainingView& view, ThreadPool& pool) {
   RatingMatrix matrix;
   matrix.by_user = RowsOfUsers(view, pool, LastRatingsOf);
-  matrix.by_item = Transpose(matrix.by_user, pool);
+  matrix.by_item = Transposed(matrix.by_user, pool);
   return matrix;
 }
 
-SparseMatrix Transpose(const SparseMatrix& matrix, ThreadPool& pool) {
+SparseMatrix Transposed(const SparseMatrix& matrix, ThreadPool& pool) {
   const std::size_t row_count = matrix.row_count();
   const std::size_t column_count = matrix.column_count;
   SparseMatrix out;

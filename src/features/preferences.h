@@ -25,6 +25,23 @@
 
 namespace poise {
 
+// A matrix borrowed from a SparseMatrix, or from the file that a model is mapped from.
+struct SparseView {
+  std::span<const std::uint64_t> row_begin;  // [rows + 1]
+  std::span<const std::uint32_t> columns;    // [N], ascending within a row
+  std::span<const float> values;             // [N]
+  std::size_t column_count = 0;
+
+  std::size_t row_count() const { return row_begin.size() - 1; }
+  std::size_t entry_count() const { return columns.size(); }
+  std::span<const std::uint32_t> ColumnsOf(std::size_t row) const {
+    return columns.subspan(row_begin[row], row_begin[row + 1] - row_begin[row]);
+  }
+  std::span<const float> ValuesOf(std::size_t row) const {
+    return values.subspan(row_begin[row], row_begin[row + 1] - row_begin[row]);
+  }
+};
+
 struct SparseMatrix {
   std::vector<std::uint64_t> row_begin{0};  // [rows + 1]
   std::vector<std::uint32_t> columns;       // [N], ascending within a row
@@ -39,6 +56,7 @@ struct SparseMatrix {
   std::span<const float> ValuesOf(std::size_t row) const {
     return {values.data() + row_begin[row], row_begin[row + 1] - row_begin[row]};
   }
+  SparseView View() const { return {row_begin, columns, values, column_count}; }
 };
 
 struct PreferenceMatrix {
@@ -74,6 +92,6 @@ PreferenceMatrix AggregatePreferences(const TrainingView& view, const EventWeigh
                                       ThreadPool& pool);
 RatingMatrix LastRatings(const TrainingView& view, ThreadPool& pool);
 
-SparseMatrix Transpose(const SparseMatrix& matrix, ThreadPool& pool);
+SparseMatrix Transposed(const SparseMatrix& matrix, ThreadPool& pool);
 
 }  // namespace poise
