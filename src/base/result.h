@@ -25,7 +25,8 @@ class [[nodiscard]] Result {
   // Requires  ok().
   T& operator*() & { return Value(); }
   const T& operator*() const& { return const_cast<Result*>(this)->Value(); }
-  T&& operator*() && { return std::move(Value()); }
+  // By value, so that `for (x : *F())` does not look into a temporary that is gone.
+  T operator*() && { return std::move(Value()); }
   T* operator->() { return &Value(); }
   const T* operator->() const { return &const_cast<Result*>(this)->Value(); }
 

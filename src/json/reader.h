@@ -4,7 +4,7 @@
 // ObjectReader: takes an object's known fields, and refuses what it does not know.
 //
 //   POISE_ASSIGN_OR_RETURN(JsonDocument document, JsonDocument::Parse(body));
-//   POISE_ASSIGN_OR_RETURN(ObjectReader reader, ObjectReader::Open(document.root()));
+//   ObjectReader reader(document.root());
 //   reader.Required("itemId", item_id).Optional("value", value).Optional("tags", tags);
 //   POISE_RETURN_IF_ERROR(reader.Finish());
 //
@@ -23,7 +23,6 @@
 //          O(1); a container's size and its n-th element O(elements).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -80,6 +79,7 @@ class JsonValue {
   friend class JsonParser;
   friend class JsonArrayView;
   friend class JsonObjectView;
+  friend class ObjectReader;
   JsonValue(const std::uint64_t* tape, const std::uint8_t* strings, std::uint32_t index,
             std::uint32_t root)
       : tape_(tape), strings_(strings), index_(index), root_(root) {}
@@ -175,45 +175,48 @@ class JsonDocument {
   JsonValue root_;
 };
 
-// Takes fields by name and keeps the first error. A field that is null counts as absent.
+// Takes fields by name and keeps the first error, also of not being an object. A field that is null
+// counts as absent.
 class ObjectReader {
  public:
-  // Errors  kInvalidArgument: not an object, or more than kMaxFields fields.
-  static Result<ObjectReader> Open(JsonValue object);
   static constexpr std::size_t kMaxFields = 64;
+
+  explicit ObjectReader(JsonValue object);
 
   // `out` keeps its value when the field is absent.
   template <typename T>
   ObjectReader& Optional(std::string_view name, T& out) {
-    if (const JsonValue* value = Take(name)) Keep(Read(*value, out));
+    if (const JsonValue value = Take(name); !value.IsNull()) Keep(Read(value, out));
     return *this;
   }
   template <typename T>
   ObjectReader& Required(std::string_view name, T& out) {
-    if (const JsonValue* value = TakeRequired(name)) Keep(Read(*value, out));
+    if (const JsonValue value = TakeRequired(name); !value.IsNull()) Keep(Read(value, out));
     return *this;
   }
   ObjectReader& OptionalIn(std::string_view name, std::int64_t min, std::int64_t max, int& out);
 
-  // The field's value, null if it is absent (or is null): for fields that need their own reading.
-  const JsonValue* Take(std::string_view name);
+  // The field's value, null if it is absent: for fields that need their own reading.
+  JsonValue Take(std::string_view name);
   // Remembers `status` if it is the first error.
   ObjectReader& Keep(Status status);
   // True if the field stands in the object, even as null. Does not take it.
   bool Has(std::string_view name) const;
 
-  // Errors  kInvalidArgument: the first of: a field missing, of the wrong type, given twice,
-  // unknown
-  //         (with the known ones listed).
-  Status Finish();
+  // Errors  kInvalidArgument: the first of: no object, more than kMaxFields fields, a field
+  // missing,
+  //         of the wrong type, given twice, unknown (with the known ones listed).
+  [[nodiscard]] Status Finish();
 
  private:
+  // Left uninitialised beyond the counts: a reader is made for every event of a batch.
   struct Slot {
-    JsonField field;
-    bool is_taken = false;
+    const char* name;
+    std::uint32_t name_size;
+    std::uint32_t value_index;
+    std::string_view view() const { return {name, name_size}; }
   };
-  explicit ObjectReader(JsonValue object) : object_(object) {}
-  const JsonValue* TakeRequired(std::string_view name);
+  JsonValue TakeRequired(std::string_view name);
 
   static Status Read(JsonValue value, bool& out);
   static Status Read(JsonValue value, double& out);
@@ -227,8 +230,9 @@ class ObjectReader {
   static Status Read(JsonValue value, JsonValue& out);
 
   JsonValue object_;
-  std::array<Slot, kMaxFields> slots_;
-  std::array<std::string_view, kMaxFields> known_;
+  Slot slots_[kMaxFields];
+  Slot known_[kMaxFields];
+  std::uint64_t taken_ = 0;  // bit of each slot
   std::size_t slot_count_ = 0;
   std::size_t known_count_ = 0;
   std::size_t cursor_ = 0;  // fields mostly come in the order they are asked for
