@@ -20,10 +20,11 @@ struct Choice {
   float score = 0;       // the policy's score, higher is more wanted
   float propensity = 0;  // given the slots before, among what was eligible; in (0, 1]
   Belief belief;
+  float relevance = 0;  // as in Candidate
   SourceMask sources = 0;
   std::uint16_t anchor = 0;  // as in Candidate
   ItemRow exploit_item{};    // what pure exploitation would have put here, given the slots before
-  bool explored = false;     // item != exploit_item
+  bool explored = false;     // pure exploitation could not have put the item here
 };
 
 // Stages that were cut short, and why: the truth about a degraded answer.
@@ -55,9 +56,10 @@ struct LoggedChoice {
   ItemRow item{};
   std::uint16_t slot = 0;
   float propensity = 0;
-  Belief belief;        // when it was decided
-  float relevance = 0;  // of the candidate, when it was decided
-  float reward = 0;     // higher is better
+  Belief belief;             // when it was decided
+  float relevance = 0;       // of the candidate, when it was decided
+  float reward = 0;          // all that came of it so far, higher is better
+  float earlier_reward = 0;  // what the row before this one of the same choice said, 0 at first
   // The first time the join speaks of this choice it counts as a trial; a late outcome that
   // corrects an earlier "nothing came of it" does not.
   bool is_correction = false;
