@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 extern "C" {
 // LAPACK by its Fortran names; column-major, so our lower triangle is its upper one.
@@ -14,6 +15,9 @@ void strtri_(const char* uplo, const char* diag, const int* n, float* a, const i
              int* error);
 void dtrtri_(const char* uplo, const char* diag, const int* n, double* a, const int* lda,
              int* error);
+void dsyevd_(const char* job, const char* uplo, const int* n, double* a, const int* lda,
+             double* eigenvalues, double* work, const int* work_size, int* int_work,
+             const int* int_work_size, int* error);
 }
 
 namespace poise {
@@ -136,5 +140,32 @@ void CholeskySolve(MatrixSpan<const double> lower, std::span<double> x) {
 
 void InvertLower(MatrixSpan<float> lower) { InvertLowerWith(strtri_, lower); }
 void InvertLower(MatrixSpan<double> lower) { InvertLowerWith(dtrtri_, lower); }
+
+Status SymmetricEigen(MatrixSpan<double> a, std::span<double> eigenvalues) {
+  POISE_CHECK(a.row_count == a.column_count && eigenvalues.size() == a.row_count);
+  if (a.row_count == 0) return Status::Ok();
+  for (std::size_t row = 0; row < a.row_count; ++row) {
+    for (std::size_t column = 0; column <= row; ++column) {
+      if (!std::isfinite(a.data[row * a.stride + column])) {
+        return InvalidArgument("matrix: not finite");
+      }
+    }
+  }
+  const int n = Int(a.row_count);
+  const int stride = Int(a.stride);
+  int error = 0;
+  int query = -1;
+  double work_size = 0;
+  int int_work_size = 0;
+  dsyevd_("V", "U", &n, a.data, &stride, eigenvalues.data(), &work_size, &query, &int_work_size,
+          &query, &error);
+  std::vector<double> work(static_cast<std::size_t>(work_size));
+  std::vector<int> int_work(static_cast<std::size_t>(int_work_size));
+  const int size = Int(work.size());
+  dsyevd_("V", "U", &n, a.data, &stride, eigenvalues.data(), work.data(), &size, int_work.data(),
+          &int_work_size, &error);
+  if (error != 0) return InvalidArgument("matrix: eigenvalues did not converge");
+  return Status::Ok();
+}
 
 }  // namespace poise

@@ -7,7 +7,7 @@
 //
 // Place    [math/matrix] -> models/, policy/
 // Shapes   row-major; `stride` is the distance between the starts of two rows
-// Errors   kInvalidArgument: Factorize() of a matrix that is not positive definite (or not finite).
+// Errors   kInvalidArgument: Cholesky() of a matrix that is not positive definite (or not finite).
 //          Shapes that do not fit are bugs of the caller and are checked.
 // Threads  Pure functions; concurrent calls on different outputs are fine.
 #pragma once
@@ -73,5 +73,11 @@ void SolveLower(MatrixSpan<const double> lower, Transpose transpose, std::span<d
 // a = L^-1 from L of Cholesky(), in the lower triangle.
 void InvertLower(MatrixSpan<float> lower);
 void InvertLower(MatrixSpan<double> lower);
+
+// Turns the symmetric a, of which only the lower triangle is read, into its eigenvectors, one a
+// row, and writes their eigenvalues, ascending.
+//
+// Errors   kInvalidArgument if a is not finite.
+Status SymmetricEigen(MatrixSpan<double> a, std::span<double> eigenvalues);
 
 }  // namespace poise

@@ -95,6 +95,34 @@ TYPED_TEST(MatrixOf, CholeskyRefusesWhatIsNotPositiveDefiniteOrNotANumber) {
   EXPECT_TRUE(Cholesky(MatrixSpan<T>()).ok());
 }
 
+TEST(Matrix, SymmetricEigenTurnsAMatrixIntoOrthonormalRowsThatDiagonaliseIt) {
+  constexpr std::size_t kDim = 17;
+  const std::vector<double> x = RandomValues<double>(40 * kDim, 6);
+  std::vector<double> gram(kDim * kDim);
+  Gram(1, MatrixSpan<const double>(x, 40, kDim), 0, MatrixSpan<double>(gram, kDim, kDim));
+  std::vector<double> vectors(gram);
+  std::vector<double> values(kDim);
+  ASSERT_TRUE(SymmetricEigen(MatrixSpan<double>(vectors, kDim, kDim), values).ok());
+  for (std::size_t a = 0; a < kDim; ++a) {
+    EXPECT_LE(values[a == 0 ? 0 : a - 1], values[a]);
+    for (std::size_t b = 0; b < kDim; ++b) {
+      double inner = 0;
+      double form = 0;
+      for (std::size_t i = 0; i < kDim; ++i) {
+        inner += vectors[a * kDim + i] * vectors[b * kDim + i];
+        for (std::size_t j = 0; j < kDim; ++j) {
+          form += vectors[a * kDim + i] * gram[i * kDim + j] * vectors[b * kDim + j];
+        }
+      }
+      EXPECT_NEAR(inner, a == b ? 1 : 0, 1e-10);
+      EXPECT_NEAR(form, a == b ? values[a] : 0, 1e-8);
+    }
+  }
+  vectors[3] = std::nan("");
+  vectors[3 * kDim] = std::nan("");
+  EXPECT_FALSE(SymmetricEigen(MatrixSpan<double>(vectors, kDim, kDim), values).ok());
+}
+
 TEST(Matrix, ConcurrentCallsGiveTheBitsOfLoneOnes) {
   constexpr std::size_t kDim = 64;
   constexpr std::size_t kTasks = 64;
