@@ -84,6 +84,15 @@ class InterestModel {
   virtual std::optional<NeighbourView> Neighbours() const { return std::nullopt; }
 };
 
+// What every Score() asks first.
+//
+// Errors  kInvalidArgument naming the first item that is not below `item_count`; a span of scores
+//         that does not fit is a bug and is checked.
+Status CheckItems(std::span<const ItemRow> items, std::span<float> scores, std::size_t item_count);
+
+// Says what Trainer::Train() answers when `view` holds nothing that `name` can learn from.
+Status NothingToLearn(std::string_view name, std::string_view needed);
+
 struct TrainContext {
   ThreadPool& pool;
   std::uint64_t seed = 42;
