@@ -3,8 +3,8 @@
 // ExactIndex: vectors in, the k with the largest inner products out; knows no user and no item.
 //
 // It reads a 7-bit copy of every vector and rescores in fp32 only what a proven error bound cannot
-// rule out, so the answer is exact at a quarter of the memory traffic. Up to about a million
-// vectors that beats approximate graphs, and it is built in one pass.
+// rule out, so the answer is exact (up to fp32 sums) at a quarter of the memory traffic. Up to
+// about a million vectors that beats approximate graphs, and it is built in one pass.
 //
 // Place    candidates/ -> [ExactIndex] -> candidates/
 // Shapes   vectors [N, D] row-major, borrowed: they must outlive the index; query [D]
@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "math/cpu.h"
 #include "math/top_k.h"
 
 namespace poise {
@@ -41,6 +42,10 @@ class ExactIndex {
   std::size_t row_count() const { return row_count_; }
   std::size_t dim() const { return dim_; }
 
+  // The same with the instructions of one level, for tests: every level gives the same answer.
+  Status SearchAt(SimdLevel level, std::span<const float> query, std::size_t count,
+                  std::vector<ScoredIndex>& out, std::span<const std::uint64_t> allowed) const;
+
  private:
   ExactIndex() = default;
 
@@ -51,7 +56,7 @@ class ExactIndex {
   std::vector<std::uint8_t> blocks_;  // [N / 16][D / 4][16][4], values + 64
   std::vector<float> scales_;         // [N] of the quantised values
   std::vector<float> residuals_;      // [N] norm of what quantising lost
-  std::vector<float> norms_;          // [N]
+  std::vector<float> norms_;          // [N] not below the vectors' norms
 };
 
 }  // namespace poise
