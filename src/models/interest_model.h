@@ -96,7 +96,7 @@ Status NothingToLearn(std::string_view name, std::string_view needed);
 struct TrainContext {
   ThreadPool& pool;
   std::uint64_t seed = 42;
-  EventWeights weights;
+  EventWeights weights = {};
   Progress* progress = nullptr;  // told of each epoch, with the objective
 };
 
