@@ -53,8 +53,8 @@ Status VerifyReplay(const Policy& policy, const DecideInput& input, const Decisi
 // The eligible rows, in order.
 std::uint64_t EligibleHash(std::span<const Candidate> candidates);
 
-// To the nearest number with 16 bits of mantissa: what the log holds, and what a choice is given
-// from the start, so that learning live and learning from the log are the same.
+// To the nearest number of 8 significant bits (the upper half of a float): what the log holds,
+// what a choice is given from the start, so that learning live and from the log are the same.
 float RoundForLog(float value);
 
 }  // namespace poise

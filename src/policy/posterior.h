@@ -2,7 +2,7 @@
 //
 // RewardPosterior: what is believed of the reward of showing an item, learned choice by choice.
 //
-//   logit P(outcome | shown in slot 0) = w . [1, relevance] + b_item
+//   logit P(outcome | shown in slot 0) = w . [1, relevance - 1/2] + b_item
 //   reward = P(outcome) * value_item
 //
 // A shared line over relevance tells what an unseen item may be worth; each item's own offset is
@@ -13,7 +13,7 @@
 // Units    Belief: reward for one showing in slot 0, higher is better; relevance in [0, 1]
 // Errors   Learn: kInvalidArgument if a propensity is outside (0, 1] or a number is not finite:
 //          such a row is a bug upstream and is not clipped into silence.
-// Threads  Readers run beside one writer: Learn(), Load() and Grow are the writer's. An item's mean
+// Threads  Readers run beside one writer: Learn() and Load() are the writer's. An item's mean
 //          and variance are one 8-byte atomic, its value and count another; the shared line is
 //          guarded by a sequence lock. No read sees half of a number or half of the line; a set may
 //          see one item before and another after a Learn().
@@ -39,13 +39,14 @@ class SnapshotReader;
 class SnapshotWriter;
 
 struct PosteriorOptions {
-  double base_rate = 0.05;         // expected share of showings with an outcome, before any is seen
-  double base_sd = 0.5;            // of that, on the logit scale
-  double relevance_weight = 1.0;   // prior mean of the weight on relevance - 1/2
-  double relevance_sd = 1.0;       //
-  double item_sd = 1.0;            // of an item's own offset
-  double value_weight = 5.0;       // outcomes that the shared mean value counts as
-  double position_exponent = 0.5;  // slot j is looked at with probability (j + 1)^-exponent
+  double base_rate = 0.05;        // expected share of showings with an outcome, before any is seen
+  double base_sd = 0.5;           // of that, in logits
+  double relevance_weight = 1.0;  // logits between the least and the most relevant, before any
+  double relevance_sd = 1.0;
+  double item_sd = 1.0;         // of an item's own offset
+  double item_sd_floor = 0.05;  // it never gets narrower, because items change
+  double value_weight = 5.0;    // outcomes that the shared mean value counts as
+  double position_exponent = 0.5;
 };
 
 std::span<const Parameter<PosteriorOptions>> PosteriorParameters();
