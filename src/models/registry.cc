@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/factorization/ials.h"
 #include "models/neighbours/item_knn.h"
 #include "models/neighbours/user_knn.h"
 #include "models/popularity/popularity.h"
@@ -25,6 +26,8 @@ constexpr ModelKind kModelKinds[] = {
      MakeItemKnnTrainer, LoadItemKnn, DescribeItemKnn},
     {"user-knn", "what the users most like this one liked", /*can_rank=*/true, /*can_rate=*/true,
      MakeUserKnnTrainer, LoadUserKnn, DescribeUserKnn},
+    {"ials", "vectors of users and items, learned from what was taken and what was not",
+     /*can_rank=*/true, /*can_rate=*/false, MakeIalsTrainer, LoadIals, DescribeIals},
 };
 
 std::string SnapshotKind(std::string_view name) { return fmt::format("model:{}", name); }
