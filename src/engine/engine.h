@@ -35,6 +35,13 @@ class MetricsRegistry;
 class Progress;
 class Tables;
 
+// Tables beside the engine's own, for the doors.
+inline constexpr std::string_view kKeysTable = "api_keys";
+inline constexpr std::string_view kImportsTable = "imports";
+
+// Every table of a data directory.
+std::vector<std::string> EngineTableNames();
+
 // What became of one event of a batch.
 struct EventResult {
   enum class Outcome { kAccepted, kDuplicate, kRejected };
