@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "scenarios/words.h"
+
 namespace poise {
 namespace {
 
@@ -97,6 +99,53 @@ TEST(Script, SaysInWhichLineWhatIsWrong) {
   }
   EXPECT_THAT(ErrorOf("for n in 1..1000\nfor m in 1..1000\ntrain\nend\nend"),
               HasSubstr("too many"));
+}
+
+TEST(Words, ABoundComparesAsItIsWritten) {
+  struct Case {
+    std::vector<std::string> words;
+    double below, at, above;  // does it hold for 2, 3 and 4?
+  };
+  for (const auto& [words, below, at, above] : std::vector<Case>{{{">=", "3"}, 0, 1, 1},
+                                                                 {{"<=", "3"}, 1, 1, 0},
+                                                                 {{">", "3"}, 0, 0, 1},
+                                                                 {{"<", "3"}, 1, 0, 0},
+                                                                 {{"=", "3"}, 0, 1, 0},
+                                                                 {{"3"}, 0, 1, 0}}) {
+    WordReader reader(words);
+    const auto bound = reader.ReadBound();
+    ASSERT_TRUE(bound.ok()) << words[0];
+    EXPECT_EQ(bound->Holds(2), below == 1) << words[0];
+    EXPECT_EQ(bound->Holds(3), at == 1) << words[0];
+    EXPECT_EQ(bound->Holds(4), above == 1) << words[0];
+  }
+  const std::vector<std::string> many = {">=", "many"};
+  WordReader reader(many);
+  EXPECT_THAT(reader.ReadBound().status().message(), HasSubstr("'many'"));
+}
+
+TEST(Words, DurationsHaveAUnit) {
+  const std::vector<std::string> words = {"250ms", "90s", "1.5m", "2h", "1d", "5"};
+  WordReader reader(words);
+  for (const std::int64_t micros :
+       {250'000LL, 90'000'000LL, 90'000'000LL, 7'200'000'000LL, 86'400'000'000LL}) {
+    const auto duration = reader.Duration();
+    ASSERT_TRUE(duration.ok());
+    EXPECT_EQ(duration->count(), micros);
+  }
+  EXPECT_THAT(reader.Duration().status().message(), HasSubstr("'5'"));
+}
+
+TEST(Words, WhatIsLeftOverIsNamed) {
+  const std::vector<std::string> words = {"slots", "5", "more"};
+  WordReader reader(words);
+  EXPECT_FALSE(reader.Take("times"));
+  EXPECT_TRUE(reader.Take("slots"));
+  EXPECT_EQ(*reader.Integer("how many"), 5);
+  EXPECT_THAT(reader.Finish().message(), HasSubstr("'more'"));
+  EXPECT_EQ(*reader.Word("the rest"), "more");
+  EXPECT_TRUE(reader.Finish().ok());
+  EXPECT_THAT(reader.Word("another").status().message(), HasSubstr("another"));
 }
 
 }  // namespace
