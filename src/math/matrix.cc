@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <vector>
 
 extern "C" {
@@ -22,6 +23,17 @@ void dsyevd_(const char* job, const char* uplo, const int* n, double* a, const i
 
 namespace poise {
 namespace {
+
+// Debian's sequential OpenBLAS has no lock around its table of buffers, so calls must not overlap;
+// the threaded one has, and is told to use one thread a call.
+std::unique_lock<std::mutex> EnterBlas() {
+  static std::mutex mutex;
+  static const bool is_sequential = [] {
+    openblas_set_num_threads(1);
+    return openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
+  }();
+  return is_sequential ? std::unique_lock(mutex) : std::unique_lock<std::mutex>();
+}
 
 int Int(std::size_t value) {
   POISE_CHECK(value <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
@@ -42,6 +54,7 @@ void MultiplyWith(Gemm gemm, T alpha, MatrixSpan<const T> a, Transpose transpose
   POISE_CHECK((turns_b ? b.row_count : b.column_count) == c.column_count);
   POISE_CHECK((turns_b ? b.column_count : b.row_count) == inner);
   if (c.row_count == 0 || c.column_count == 0) return;
+  const std::unique_lock lock = EnterBlas();
   gemm(CblasRowMajor, Blas(transpose_a), Blas(transpose_b), Int(c.row_count), Int(c.column_count),
        Int(inner), alpha, a.data, Int(std::max<std::size_t>(1, a.stride)), b.data,
        Int(std::max<std::size_t>(1, b.stride)), beta, c.data, Int(c.stride));
@@ -51,6 +64,7 @@ template <typename T, typename Syrk>
 void GramWith(Syrk syrk, T alpha, MatrixSpan<const T> x, T beta, MatrixSpan<T> c) {
   POISE_CHECK(c.row_count == x.column_count && c.column_count == x.column_count);
   if (c.row_count == 0) return;
+  const std::unique_lock lock = EnterBlas();
   syrk(CblasRowMajor, CblasLower, CblasTrans, Int(c.row_count), Int(x.row_count), alpha, x.data,
        Int(x.stride), beta, c.data, Int(c.stride));
   for (std::size_t row = 0; row < c.row_count; ++row) {
@@ -67,6 +81,7 @@ Status CholeskyWith(Potrf potrf, MatrixSpan<T> a) {
   const int n = Int(a.row_count);
   const int stride = Int(a.stride);
   int error = 0;
+  const std::unique_lock lock = EnterBlas();
   potrf("U", &n, a.data, &stride, &error);
   bool is_finite = error == 0;
   for (std::size_t i = 0; i < a.row_count && is_finite; ++i) {
@@ -84,6 +99,7 @@ void InvertLowerWith(Trtri trtri, MatrixSpan<T> lower) {
   const int n = Int(lower.row_count);
   const int stride = Int(lower.stride);
   int error = 0;
+  const std::unique_lock lock = EnterBlas();
   trtri("U", "N", &n, lower.data, &stride, &error);
   POISE_CHECK(error == 0);
 }
@@ -92,6 +108,7 @@ template <typename T, typename Trsv>
 void SolveLowerWith(Trsv trsv, MatrixSpan<const T> lower, Transpose transpose, std::span<T> x) {
   POISE_CHECK(lower.row_count == lower.column_count && x.size() == lower.row_count);
   if (x.empty()) return;
+  const std::unique_lock lock = EnterBlas();
   trsv(CblasRowMajor, CblasLower, Blas(transpose), CblasNonUnit, Int(x.size()), lower.data,
        Int(lower.stride), x.data(), 1);
 }
@@ -157,6 +174,7 @@ Status SymmetricEigen(MatrixSpan<double> a, std::span<double> eigenvalues) {
   int query = -1;
   double work_size = 0;
   int int_work_size = 0;
+  const std::unique_lock lock = EnterBlas();
   dsyevd_("V", "U", &n, a.data, &stride, eigenvalues.data(), &work_size, &query, &int_work_size,
           &query, &error);
   std::vector<double> work(static_cast<std::size_t>(work_size));

@@ -9,7 +9,8 @@
 // Shapes   row-major; `stride` is the distance between the starts of two rows
 // Errors   kInvalidArgument: Cholesky() of a matrix that is not positive definite (or not finite).
 //          Shapes that do not fit are bugs of the caller and are checked.
-// Threads  Pure functions; concurrent calls on different outputs are fine.
+// Threads  Pure functions; concurrent calls on different outputs are fine. With a sequential
+//          OpenBLAS, which is not reentrant, calls wait for each other: link the threaded one.
 #pragma once
 
 #include <cstddef>
