@@ -24,8 +24,8 @@ struct ItemKnnOptions {
   int neighbours = 0;
   double shrinkage = -1;
   double popularity_damping = 0.5;
-  double recency = 0;
-  bool is_normalised = false;
+  double recency = 20;
+  bool is_normalised = true;
   int list = 600;
   double power = 1.5;
   double damping = 0.05;
@@ -33,7 +33,7 @@ struct ItemKnnOptions {
 
 constexpr Parameter<ItemKnnOptions> kParameters[] = {
     {"similarity", &ItemKnnOptions::similarity, "", 0, 32,
-     "cosine, conditional or bm25 to rank, pearson for ratings; auto: cosine or pearson"},
+     "cosine, conditional or bm25 to rank, pearson for ratings; auto: bm25 or pearson"},
     {"neighbours", &ItemKnnOptions::neighbours, "items", 0, 10000,
      "nearest items that count; 0: 100 to rank, 40 for ratings"},
     {"shrinkage", &ItemKnnOptions::shrinkage, "users", -1, 1e6,
@@ -167,11 +167,18 @@ class RankingModel final : public InterestModel {
     }
   }
 
-  // The latest item keeps its weight, the one before it 2^(-1 / recency) of it, and so on.
+  // The latest items keep their weight, one that `recency` others came after has half of it, and so
+  // on. Items of one second are equally old: a file without times must not fade by its order.
   void FadeByRecency(std::span<const Interaction> history, std::vector<ItemValue>& weights) const {
     std::vector<bool> is_faded(weights.size());
+    std::size_t seen_count = 0;
     std::size_t age = 0;
+    std::uint32_t time_s = 0;
     for (auto event = history.rbegin(); event != history.rend(); ++event) {
+      if (event->time_s != time_s) {
+        age = seen_count;
+        time_s = event->time_s;
+      }
       const auto entry = std::lower_bound(
           weights.begin(), weights.end(), Index(event->item),
           [](const ItemValue& value, std::uint32_t item) { return value.item < item; });
@@ -179,7 +186,8 @@ class RankingModel final : public InterestModel {
       const auto place = static_cast<std::size_t>(entry - weights.begin());
       if (is_faded[place]) continue;
       is_faded[place] = true;
-      entry->value *= std::exp2(-static_cast<float>(age++) / recency_);
+      ++seen_count;
+      entry->value *= std::exp2(-static_cast<float>(age) / recency_);
     }
   }
 

@@ -39,7 +39,7 @@ Result<Similarity> ParseSimilarity(std::string_view name) {
 }
 
 Result<Similarity> SimilarityForTask(std::string_view name, Task task) {
-  if (name == "auto") return task == Task::kRating ? Similarity::kPearson : Similarity::kCosine;
+  if (name == "auto") return task == Task::kRating ? Similarity::kPearson : Similarity::kBm25;
   POISE_ASSIGN_OR_RETURN(const Similarity similarity, ParseSimilarity(name));
   if ((task == Task::kRating) != (similarity == Similarity::kPearson)) {
     return InvalidArgument(fmt::format("similarity: {} is not for {}", name,

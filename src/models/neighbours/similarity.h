@@ -39,7 +39,7 @@ std::string_view SimilarityName(Similarity similarity);
 // Errors  kInvalidArgument, listing the known names.
 Result<Similarity> ParseSimilarity(std::string_view name);
 
-// The similarity that a parameter names for `task`; "auto" is cosine to rank, pearson for ratings.
+// The similarity that a parameter names for `task`; "auto" is bm25 to rank, pearson for ratings.
 //
 // Errors  kInvalidArgument: unknown, or of the other task.
 Result<Similarity> SimilarityForTask(std::string_view name, Task task);

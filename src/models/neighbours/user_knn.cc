@@ -30,7 +30,7 @@ struct UserKnnOptions {
 
 constexpr Parameter<UserKnnOptions> kParameters[] = {
     {"similarity", &UserKnnOptions::similarity, "", 0, 32,
-     "cosine, conditional or bm25 to rank, pearson for ratings; auto: cosine or pearson"},
+     "cosine, conditional or bm25 to rank, pearson for ratings; auto: bm25 or pearson"},
     {"neighbours", &UserKnnOptions::neighbours, "users", 0, 10000,
      "nearest users that count; 0: 100 to rank, 60 for ratings"},
     {"shrinkage", &UserKnnOptions::shrinkage, "items", -1, 1e6,
