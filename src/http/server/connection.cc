@@ -123,6 +123,11 @@ void HttpResponder::operator()(HttpResponse response) {
   exchange_->Answer(std::move(response));
 }
 
+void HttpResponder::AnswerWith(std::function<HttpResponse()> make) {
+  POISE_CHECK(exchange_ != nullptr && !exchange_->is_answered());
+  exchange_->AnswerWith(std::move(make));
+}
+
 void HttpResponder::Exchange::Answer(HttpResponse response) {
   std::shared_ptr<Connection> connection = std::move(connection_);
   Loop& loop = connection->loop();
@@ -135,6 +140,13 @@ void HttpResponder::Exchange::Answer(HttpResponse response) {
                          response = std::move(response)]() mutable {
     connection->OnAnswer(std::move(response));
   });
+}
+
+void HttpResponder::Exchange::AnswerWith(std::function<HttpResponse()> make) {
+  Loop& loop = connection_->loop();
+  if (loop.IsThisThread() && is_inline) return Answer(make());
+  asio::post(loop.io(), [connection = std::move(connection_), work = std::move(work_),
+                         make = std::move(make)]() mutable { connection->OnAnswer(make()); });
 }
 
 Connection::Connection(Loop& loop, LoopSocket socket)

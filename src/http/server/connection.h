@@ -161,6 +161,7 @@ class HttpResponder::Exchange {
   explicit Exchange(std::shared_ptr<Connection> connection)
       : work_(connection->loop().io().get_executor()), connection_(std::move(connection)) {}
   void Answer(HttpResponse response);
+  void AnswerWith(std::function<HttpResponse()> make);
   bool is_answered() const { return connection_ == nullptr; }
 
   // While the handler runs, an answer on the loop's thread is put here instead of being posted.

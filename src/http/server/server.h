@@ -20,6 +20,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,8 +42,11 @@ class HttpResponder {
   HttpResponder(HttpResponder&&) noexcept = default;
   HttpResponder& operator=(HttpResponder&&) = delete;
 
-  // Requires  called once.
+  // Requires  one of these is called, once.
   void operator()(HttpResponse response);
+  // The same, for an answer that takes long to print: `make` runs on the connection's thread and
+  // not on one that others wait for.
+  void AnswerWith(std::function<HttpResponse()> make);
 
  private:
   std::shared_ptr<Exchange> exchange_;
