@@ -19,11 +19,12 @@
 namespace poise {
 
 class CatalogView;
+enum class CategoryRow : std::uint32_t;
 
 struct HardFilters {
   bool only_available = true;
-  std::vector<std::uint32_t> any_categories;  // rows of CatalogView::Categories(); empty: any
-  std::vector<std::uint32_t> all_categories;
+  std::vector<CategoryRow> any_categories;  // empty: any
+  std::vector<CategoryRow> all_categories;
   bool has_unknown_category = false;  // a category was asked for that no item has: admits nothing
   bool exclude_seen = false;          // items the user interacted with, as far as history goes
   bool exclude_bought = false;
@@ -32,7 +33,8 @@ struct HardFilters {
   std::uint32_t created_since_s = 0;  // 0: of any age
   std::vector<ItemRow> excluded;
 
-  bool NeedsCatalog() const;
+  // True if few items may pass: then sources should look among AllowedRows().
+  bool IsNarrow() const;
 };
 
 // Writes what passes into `out`, in order. Items that the catalog does not hold, or no longer,

@@ -7,7 +7,9 @@
 // few items passes `allowed`, so that sources look among those.
 //
 // Place    models/, features/ -> [Retriever] -> filters.h -> policy/
-// Shapes   at most `total` candidates, each item once, in the order in which sources proposed them
+// Shapes   at most `total` candidates, each item once: the explore sources' first, so that a full
+// set
+//          never costs an item its support
 // Units    relevance: the sources' merged score, scaled so that the set spans [0, 1]
 // Errors   A source that fails is named in `degraded`; the others go on.
 // Threads  A Retriever is immutable and shared by all requests.
@@ -99,6 +101,7 @@ class Retriever {
   Status AddSimilar(const RetrieveInput& input, Merge& merge) const;
   void AddRepeat(const RetrieveInput& input, Merge& merge) const;
   void AddShared(const RetrieveInput& input, Merge& merge) const;
+  void AddExplore(const RetrieveInput& input, Merge& merge) const;
   void SetRelevance(const UserView& user, Merge& merge, CandidateSet& set) const;
 
   std::shared_ptr<const InterestModel> primary_;
