@@ -17,7 +17,10 @@ constexpr std::string_view kMagic = "POISELOG";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint32_t kFrameMagic = 0x4d415246;  // "FRAM"
 constexpr std::string_view kSuffix = ".log";
+constexpr std::size_t kSearchBytes = 256 * 1024;
 constexpr std::size_t kOrdinalDigits = 16;
+// Far beyond any log's life, and far enough from overflow to add to.
+constexpr std::uint64_t kMaxSequence = std::uint64_t{1} << 62;
 
 // Ties a checksum to its place, so that neither a moved block nor a record that contains a copy of
 // log bytes passes for one that was written there.
@@ -113,7 +116,7 @@ std::optional<Link> DecodeLink(std::string_view bytes, std::uint64_t salt) {
   link.previous_end_bytes = reader.Fixed<std::uint64_t>();
   link.previous_first_micros = reader.Fixed<std::int64_t>();
   link.previous_last_micros = reader.Fixed<std::int64_t>();
-  if (link.first_sequence == 0) return std::nullopt;
+  if (link.first_sequence == 0 || link.first_sequence > kMaxSequence) return std::nullopt;
   return link;
 }
 
@@ -146,6 +149,10 @@ std::optional<FrameHeader> DecodeFrameHeader(std::string_view bytes, std::uint64
   header.record_count = reader.Fixed<std::uint32_t>();
   header.first_micros = reader.Fixed<std::int64_t>();
   header.last_micros = reader.Fixed<std::int64_t>();
+  if (header.first_sequence == 0 || header.first_sequence > kMaxSequence ||
+      header.record_count * std::uint64_t{kRecordHeaderBytes} > header.body_bytes) {
+    return std::nullopt;
+  }
   return header;
 }
 
@@ -216,38 +223,43 @@ Result<std::optional<Frame>> FrameReader::Next() {
   return std::optional<Frame>(frame);
 }
 
-Result<Remains> Examine(const File& file, std::uint64_t salt, std::uint64_t from,
-                        std::uint64_t end) {
-  constexpr std::size_t kChunk = 1024 * 1024;
-  Remains remains{std::nullopt, from};
-  std::vector<char> buffer(kChunk + kFrameHeaderBytes);
-  for (std::uint64_t at = from; at < end; at += kChunk) {
-    // A header may begin in this chunk and end in the next.
+Result<std::optional<std::uint64_t>> FindFrame(const File& file, std::uint64_t salt,
+                                               std::uint64_t from, std::uint64_t end) {
+  std::vector<char> buffer(std::min<std::uint64_t>(kSearchBytes, end > from ? end - from : 0));
+  // A header may begin in one piece and end in the next, so the pieces overlap.
+  constexpr std::uint64_t kStep = kSearchBytes - kFrameHeaderBytes;
+  static_assert(kStep % kFrameAlignment == 0);
+  for (std::uint64_t at = from; at < end; at += kStep) {
     const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), end - at);
     POISE_ASSIGN_OR_RETURN(const std::size_t got, file.ReadAt(at, std::span(buffer).first(wanted)));
-    const std::size_t own = std::min(got, kChunk);
     const std::string_view bytes(buffer.data(), got);
-    const std::uint64_t misalignment = (kFrameAlignment - at % kFrameAlignment) % kFrameAlignment;
-    for (std::size_t i = 0; i < own;) {
-      if (i + 8 <= own) {
-        std::uint64_t word;
-        std::memcpy(&word, bytes.data() + i, sizeof word);
-        if (word == 0) {
-          i += 8;
-          continue;
-        }
-      }
-      const std::size_t stop = std::min(i + 8, own);
-      for (; i < stop; ++i) {
-        if (bytes[i] != 0) remains.nonzero_end = std::max(remains.nonzero_end, at + i + 1);
-        if (!remains.next_frame && i % kFrameAlignment == misalignment) {
-          if (DecodeFrameHeader(bytes.substr(i), salt, at + i)) remains.next_frame = at + i;
-        }
-      }
+    for (std::size_t i = 0; i + kFrameHeaderBytes <= got; i += kFrameAlignment) {
+      std::uint64_t word;
+      std::memcpy(&word, bytes.data() + i, sizeof word);
+      if (word != 0 && DecodeFrameHeader(bytes.substr(i), salt, at + i))
+        return std::optional(at + i);
     }
     if (got < wanted) break;
   }
-  return remains;
+  return std::optional<std::uint64_t>();
+}
+
+Result<std::uint64_t> NonzeroEnd(const File& file, std::uint64_t from, std::uint64_t end) {
+  std::vector<char> buffer(std::min<std::uint64_t>(kSearchBytes, end > from ? end - from : 0));
+  std::uint64_t nonzero_end = from;
+  for (std::uint64_t at = from; at < end; at += buffer.size()) {
+    const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), end - at);
+    POISE_ASSIGN_OR_RETURN(const std::size_t got, file.ReadAt(at, std::span(buffer).first(wanted)));
+    std::size_t size = got;
+    for (std::uint64_t word = 0; size >= 8; size -= 8) {
+      std::memcpy(&word, buffer.data() + size - 8, sizeof word);
+      if (word != 0) break;
+    }
+    while (size > 0 && buffer[size - 1] == 0) --size;
+    if (size > 0) nonzero_end = at + size;
+    if (got < wanted) break;
+  }
+  return nonzero_end;
 }
 
 }  // namespace poise::segment_format

@@ -103,12 +103,11 @@ class FrameReader {
   std::size_t buffer_bytes_ = 0;
 };
 
-// What lies in [from, end): where the next good frame header is, and where the zeros begin.
-struct Remains {
-  std::optional<std::uint64_t> next_frame;
-  std::uint64_t nonzero_end = 0;  // after the last byte that is not zero; `from` if there is none
-};
-Result<Remains> Examine(const File& file, std::uint64_t salt, std::uint64_t from,
-                        std::uint64_t end);
+// Where in [from, end) the next good frame header is; `from` must be a multiple of kFrameAlignment.
+Result<std::optional<std::uint64_t>> FindFrame(const File& file, std::uint64_t salt,
+                                               std::uint64_t from, std::uint64_t end);
+
+// After the last byte of [from, end) that is not zero; `from` if there is none.
+Result<std::uint64_t> NonzeroEnd(const File& file, std::uint64_t from, std::uint64_t end);
 
 }  // namespace poise::segment_format

@@ -625,15 +625,16 @@ Status SegmentLog::State::ScanSegment(const SegmentView& view, std::uint64_t fro
         return DamagedSegment(segment.path, offset, "a frame has a wrong checksum");
       }
       POISE_ASSIGN_OR_RETURN(
-          const format::Remains remains,
-          format::Examine(*file, segment.salt,
-                          std::min(offset + format::kFrameAlignment, view.end_bytes),
-                          view.end_bytes));
-      if (!remains.next_frame) return Status::Ok();
-      reader.SkipTo(*remains.next_frame);
+          const auto next,
+          format::FindFrame(*file, segment.salt, offset + format::kFrameAlignment, view.end_bytes));
+      if (!next) return Status::Ok();
+      reader.SkipTo(*next);
       continue;
     }
-    expected = frame->header.first_sequence + frame->header.record_count;
+    const std::uint64_t after = frame->header.first_sequence + frame->header.record_count;
+    // Only salvage comes here with a frame out of line: it belongs to what is damaged.
+    if (frame->header.first_sequence < expected || after > view.end_sequence) continue;
+    expected = after;
     if (expected <= from) continue;
     std::string_view body = frame->body;
     for (std::uint32_t i = 0; i < frame->header.record_count; ++i) {

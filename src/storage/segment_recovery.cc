@@ -95,9 +95,9 @@ class Recovery {
     }
     if (!header.ok() || header->ordinal != ordinal) {
       // A crash while the file was made leaves nothing behind the header: it is synced first.
-      POISE_ASSIGN_OR_RETURN(const format::Remains remains,
-                             format::Examine(*file, 0, format::kHeaderBytes, file_bytes));
-      if (remains.nonzero_end == format::kHeaderBytes) return RemoveFile(path);
+      POISE_ASSIGN_OR_RETURN(const std::uint64_t nonzero_end,
+                             format::NonzeroEnd(*file, format::kHeaderBytes, file_bytes));
+      if (nonzero_end <= format::kHeaderBytes) return RemoveFile(path);
       if (!options_.salvage) {
         return DamagedSegment(path, 0,
                               header.ok() ? "belongs to another place" : header.status().message());
@@ -120,19 +120,13 @@ class Recovery {
     if (!found.link) {
       // Not used yet, or torn within its first frame; a second frame proves that the first was
       // acknowledged.
-      POISE_ASSIGN_OR_RETURN(
-          const format::Remains remains,
-          format::Examine(*file, header->salt, format::kFirstFrameOffset, file_bytes));
-      bool is_damaged = remains.next_frame && *remains.next_frame != format::kFirstFrameOffset;
-      if (remains.next_frame == format::kFirstFrameOffset) {
-        format::FrameReader reader(*file, header->salt, format::kFirstFrameOffset, file_bytes);
-        POISE_ASSIGN_OR_RETURN(const auto first, reader.Next());
-        if (first) {
-          POISE_ASSIGN_OR_RETURN(const format::Remains rest,
-                                 format::Examine(*file, header->salt, first->end(), file_bytes));
-          is_damaged = rest.next_frame.has_value();
-        }
-      }
+      format::FrameReader reader(*file, header->salt, format::kFirstFrameOffset, file_bytes);
+      POISE_ASSIGN_OR_RETURN(const auto first, reader.Next());
+      const std::uint64_t behind =
+          first ? first->end() : format::kFirstFrameOffset + format::kFrameAlignment;
+      POISE_ASSIGN_OR_RETURN(const auto second,
+                             format::FindFrame(*file, header->salt, behind, file_bytes));
+      const bool is_damaged = second.has_value();
       if (is_damaged && !options_.salvage) {
         return DamagedSegment(path, format::kHeaderBytes, "its link has a wrong checksum");
       }
@@ -141,7 +135,9 @@ class Recovery {
         Say(path + " was left aside whole: its link is damaged");
         return Status::Ok();
       }
-      report_.torn_bytes += remains.nonzero_end - format::kFirstFrameOffset;
+      POISE_ASSIGN_OR_RETURN(const std::uint64_t nonzero_end,
+                             format::NonzeroEnd(*file, format::kHeaderBytes, file_bytes));
+      report_.torn_bytes += nonzero_end - format::kHeaderBytes;
       return RemoveFile(path);
     }
     found.segment->first_sequence = found.link->first_sequence;
@@ -198,7 +194,8 @@ class Recovery {
     }
     if (has_gap) {
       segment.end_bytes = earlier.file_bytes;
-      POISE_ASSIGN_OR_RETURN(segment.end_sequence, EndByWalking(earlier));
+      POISE_ASSIGN_OR_RETURN(const std::uint64_t walked_end, EndByWalking(earlier));
+      segment.end_sequence = std::min(walked_end, link.first_sequence);
       missing_records_ += link.first_sequence - std::min(link.first_sequence, segment.end_sequence);
       return Status::Ok();
     }
@@ -226,13 +223,14 @@ class Recovery {
       POISE_ASSIGN_OR_RETURN(const auto frame, reader.Next());
       if (!frame) {
         POISE_ASSIGN_OR_RETURN(
-            const format::Remains remains,
-            format::Examine(*found.file, found.segment->salt, reader.offset(), found.file_bytes));
-        if (!remains.next_frame) return end;
-        reader.SkipTo(*remains.next_frame);
+            const auto next,
+            format::FindFrame(*found.file, found.segment->salt,
+                              reader.offset() + format::kFrameAlignment, found.file_bytes));
+        if (!next) return end;
+        reader.SkipTo(*next);
         continue;
       }
-      end = frame->header.first_sequence + frame->header.record_count;
+      end = std::max(end, frame->header.first_sequence + frame->header.record_count);
     }
   }
 
@@ -259,11 +257,10 @@ class Recovery {
         has_frame = true;
         continue;
       }
-      const std::uint64_t behind =
-          frame ? frame->end() : std::min(offset + format::kFrameAlignment, file_bytes);
-      POISE_ASSIGN_OR_RETURN(const format::Remains remains,
-                             format::Examine(file, segment.salt, behind, file_bytes));
-      if (!remains.next_frame) {
+      const std::uint64_t behind = frame ? frame->end() : offset + format::kFrameAlignment;
+      POISE_ASSIGN_OR_RETURN(const auto following,
+                             format::FindFrame(file, segment.salt, behind, file_bytes));
+      if (!following) {
         POISE_RETURN_IF_ERROR(EndLast(good_end, expected, has_frame));
         return Status::Ok();
       }
@@ -272,24 +269,23 @@ class Recovery {
                               "a frame has a wrong checksum, and good frames follow it");
       }
       // Scan() will skip the same bytes; here only the end matters.
-      reader.SkipTo(*remains.next_frame);
+      reader.SkipTo(*following);
       POISE_ASSIGN_OR_RETURN(const auto next, reader.Next());
       if (next) expected = std::max(expected, next->header.first_sequence);
-      reader.SkipTo(*remains.next_frame);
+      reader.SkipTo(*following);
     }
   }
 
   Status EndLast(std::uint64_t good_end, std::uint64_t next_sequence, bool has_frame) {
     Found& last = *last_;
     Segment& segment = *last.segment;
-    POISE_ASSIGN_OR_RETURN(const format::Remains tail,
-                           format::Examine(*last.file, segment.salt,
-                                           std::min(good_end, last.file_bytes), last.file_bytes));
-    const bool is_clean = tail.nonzero_end <= good_end;
+    POISE_ASSIGN_OR_RETURN(const std::uint64_t nonzero_end,
+                           format::NonzeroEnd(*last.file, good_end, last.file_bytes));
+    const bool is_clean = nonzero_end <= good_end;
     log_.next_sequence = next_sequence;
     if (!is_clean) {
-      report_.torn_bytes += tail.nonzero_end - good_end;
-      Say(segment.path + ": " + std::to_string(tail.nonzero_end - good_end) +
+      report_.torn_bytes += nonzero_end - good_end;
+      Say(segment.path + ": " + std::to_string(nonzero_end - good_end) +
           " bytes of an unfinished write were cut off");
     }
     if (!has_frame) {
@@ -337,12 +333,10 @@ class Recovery {
           if (good_here < frame->header.record_count) report_.damaged_bytes += body.size();
           continue;
         }
-        POISE_ASSIGN_OR_RETURN(
-            const format::Remains remains,
-            format::Examine(*file, segment->salt,
-                            std::min(offset + format::kFrameAlignment, segment->end_bytes),
-                            segment->end_bytes));
-        const std::uint64_t next = remains.next_frame.value_or(segment->end_bytes);
+        POISE_ASSIGN_OR_RETURN(const auto found, format::FindFrame(*file, segment->salt,
+                                                                   offset + format::kFrameAlignment,
+                                                                   segment->end_bytes));
+        const std::uint64_t next = found.value_or(segment->end_bytes);
         report_.damaged_bytes += next - offset;
         reader.SkipTo(next);
       }
