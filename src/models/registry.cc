@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/factorization/factorization.h"
 #include "models/factorization/ials.h"
 #include "models/neighbours/item_knn.h"
 #include "models/neighbours/user_knn.h"
@@ -26,6 +27,9 @@ constexpr ModelKind kModelKinds[] = {
      MakeItemKnnTrainer, LoadItemKnn, DescribeItemKnn},
     {"user-knn", "what the users most like this one liked", /*can_rank=*/true, /*can_rate=*/true,
      MakeUserKnnTrainer, LoadUserKnn, DescribeUserKnn},
+    {"factorization", "the stars that vectors and biases of users and items foretell",
+     /*can_rank=*/true, /*can_rate=*/true, MakeFactorizationTrainer, LoadFactorization,
+     DescribeFactorization},
     {"ials", "vectors of users and items, learned from what was taken and what was not",
      /*can_rank=*/true, /*can_rate=*/false, MakeIalsTrainer, LoadIals, DescribeIals},
 };
