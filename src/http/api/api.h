@@ -38,7 +38,7 @@ struct ApiOptions {
   bool authentication = true;
   std::size_t max_batch = 10'000;
   int max_slots = kMaxSlots;
-  KeyLimits limits;  // of callers without a key, together, when authentication is off
+  KeyLimits limits{};  // of callers without a key, together, when authentication is off
   // Threads for what waits for a disk. Several, so that they share commits.
   int blocking_threads = 8;
   std::size_t max_blocking_queue = 1024;
