@@ -34,7 +34,7 @@ namespace poise {
 
 struct ModelSpec {
   std::string name;
-  ParameterTexts parameters;
+  ParameterTexts parameters = {};
 };
 
 enum class SeenItems {
@@ -44,8 +44,8 @@ enum class SeenItems {
 
 struct EvaluationOptions {
   Task task = Task::kRanking;
-  std::vector<ModelSpec> models;  // popularity is put first if it is not named
-  std::vector<Metric> metrics;    // empty: the task's usual ones
+  std::vector<ModelSpec> models = {};  // popularity is put first if it is not named
+  std::vector<Metric> metrics = {};    // empty: the task's usual ones
   SeenItems seen = SeenItems::kLeaveOut;
   std::uint64_t seed = 42;
   EventWeights weights = {};

@@ -14,7 +14,7 @@ constexpr double kBytesPerMegabyte = 1e6;
 
 std::string TableHeading(std::span<const Metric> metrics) {
   std::string line = fmt::format("{:<14}", "model");
-  for (const Metric& metric : metrics) line += fmt::format(" {:>17}", MetricName(metric));
+  for (const Metric& metric : metrics) line += fmt::format(" {:>18}", MetricName(metric));
   return line + fmt::format(" {:>9} {:>9} {:>9}", "train s", "score s", "peak MB");
 }
 
