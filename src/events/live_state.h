@@ -40,7 +40,7 @@ namespace poise {
 // Units  Ratings: half stars in [0, 15.5], rounded and clamped. Quantities: 1 to 16 exactly, then
 //        in steps of about a quarter up to 384.
 struct PackedInteraction {
-  std::uint32_t item_type = 0;  // item 24 bits, type 3, value 5 where the name ends
+  std::uint32_t item_type_value = 0;  // from the lowest bit: item 24, type 3, value 5
   std::uint32_t time_s = 0;
 
   // Requires  Index(interaction.item) < 2^24.
@@ -112,7 +112,8 @@ class LiveState {
   // anything is applied.
   std::string CaptureTotals() const;
 
-  // Restore into an empty state; shards may be restored concurrently. A history longer than this
+  // Restore into an empty state: totals first, then the shards, which may be restored
+  // concurrently. A history longer than this
   // state's history_length keeps the latest. Errors  kDataLoss.
   Status RestoreShard(std::size_t shard, std::string_view bytes);
   Status RestoreTotals(std::string_view bytes);
