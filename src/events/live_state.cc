@@ -38,10 +38,17 @@ std::uint32_t QuantityCode(float quantity) {
   return code;
 }
 
-float QuantityOf(std::uint32_t code) {
-  return code <= kExactQuantities ? static_cast<float>(code)
-                                  : kLargeQuantities[code - kExactQuantities - 1];
-}
+// What the codes stand for: of quantities, and of ratings.
+constexpr auto kValues = [] {
+  std::array<std::array<float, kMaxCode + 1>, 2> values{};
+  for (std::uint32_t code = 0; code <= kMaxCode; ++code) {
+    values[0][code] = code <= kExactQuantities
+                          ? static_cast<float>(code)
+                          : static_cast<float>(kLargeQuantities[code - kExactQuantities - 1]);
+    values[1][code] = static_cast<float>(code) * 0.5F;
+  }
+  return values;
+}();
 
 // Stars are halves below this.
 constexpr float kMaxStars = 15.5F;
@@ -134,8 +141,7 @@ Interaction PackedInteraction::Unpack() const {
   interaction.type = static_cast<EventType>(item_type_value >> kItemBits & (kEventTypeCount - 1));
   const std::uint32_t code = item_type_value >> (kItemBits + kTypeBits);
   static_assert(kItemBits + kTypeBits + 5 == 32 && kMaxCode == 31);
-  interaction.value =
-      interaction.type == EventType::kRating ? static_cast<float>(code) * 0.5F : QuantityOf(code);
+  interaction.value = kValues[interaction.type == EventType::kRating ? 1 : 0][code];
   interaction.time_s = time_s;
   return interaction;
 }
