@@ -10,7 +10,8 @@ constexpr std::array kLevels = {SimdLevel::kBaseline, SimdLevel::kAvx2, SimdLeve
 
 SimdLevel DetectSimdLevel() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) {
+  if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0 ||
+      __builtin_cpu_supports("f16c") == 0) {
     return SimdLevel::kBaseline;
   }
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&

@@ -14,7 +14,7 @@ namespace poise {
 
 enum class SimdLevel {
   kBaseline,  // x86-64-v2
-  kAvx2,      // with FMA
+  kAvx2,      // with FMA and F16C
   kAvx512,    // F, BW, DQ, VL
 };
 

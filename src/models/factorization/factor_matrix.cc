@@ -21,7 +21,9 @@ constexpr std::size_t kRowsPerRange = 1024;
 constexpr std::size_t kRowsPerSum = 2048;
 constexpr std::size_t kSumsAtOnce = 32;
 
-float* Allocate(std::size_t size_bytes) {
+}  // namespace
+
+void* AllocatePages(std::size_t size_bytes) {
   const std::size_t alignment = size_bytes >= kHugePage ? kHugePage : kCacheLine;
   const std::size_t rounded =
       std::max(alignment, (size_bytes + alignment - 1) / alignment * alignment);
@@ -30,18 +32,24 @@ float* Allocate(std::size_t size_bytes) {
   // Only a wish: without huge pages it works, slower.
   if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
   std::memset(memory, 0, rounded);
-  return static_cast<float*>(memory);
+  return memory;
 }
 
-}  // namespace
+void ReleasePages::operator()(void* memory) const { std::free(memory); }
 
-void FactorMatrix::Release::operator()(float* memory) const { std::free(memory); }
+std::uint16_t* HalfMatrix::Resize(std::size_t count) {
+  if (count > count_) {
+    values_.reset(static_cast<std::uint16_t*>(AllocatePages(count * sizeof(std::uint16_t))));
+    count_ = count;
+  }
+  return values_.get();
+}
 
 FactorMatrix::FactorMatrix(std::size_t row_count, std::size_t dim)
     : row_count_(row_count),
       dim_(dim),
       stride_(StrideOf(dim)),
-      values_(Allocate(row_count * stride_ * sizeof(float))) {}
+      values_(static_cast<float*>(AllocatePages(row_count * stride_ * sizeof(float)))) {}
 
 void FactorMatrix::FillNormal(double deviation, std::uint64_t seed, ThreadPool& pool) {
   pool.ParallelFor(row_count_, kRowsPerRange,

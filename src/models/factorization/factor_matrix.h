@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -18,6 +19,23 @@
 #include "base/thread_pool.h"
 
 namespace poise {
+
+// Memory for large arrays: aligned, zeroed, in huge pages where the system has them.
+void* AllocatePages(std::size_t size_bytes);
+struct ReleasePages {
+  void operator()(void* memory) const;
+};
+
+// Room for a matrix in half precision.
+class HalfMatrix {
+ public:
+  // Keeps the memory it has if that is enough.
+  std::uint16_t* Resize(std::size_t count);
+
+ private:
+  std::size_t count_ = 0;
+  std::unique_ptr<std::uint16_t[], ReleasePages> values_;
+};
 
 class FactorMatrix {
  public:
@@ -52,13 +70,10 @@ class FactorMatrix {
   std::vector<float> Compact() const;
 
  private:
-  struct Release {
-    void operator()(float* memory) const;
-  };
   std::size_t row_count_;
   std::size_t dim_;
   std::size_t stride_;
-  std::unique_ptr<float[], Release> values_;
+  std::unique_ptr<float[], ReleasePages> values_;
 };
 
 }  // namespace poise

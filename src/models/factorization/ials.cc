@@ -32,7 +32,8 @@ struct IalsOptions {
   double frequency_exponent = 1.0;
   double init_scale = 0.1;
   std::string solver = "cg";
-  int steps = 3;
+  int user_steps = 2;
+  int item_steps = 1;
   int subspace_dim = 32;
 };
 
@@ -50,7 +51,10 @@ constexpr Parameter<IalsOptions> kParameters[] = {
      "length of a random vector at the start"},
     {"solver", &IalsOptions::solver, "", 0, 16,
      "cg: conjugate gradients; subspace: exact steps in blocks of dimensions (iALS++)"},
-    {"steps", &IalsOptions::steps, "", 1, 100, "conjugate-gradient steps for each row and epoch"},
+    {"user-steps", &IalsOptions::user_steps, "", 1, 100,
+     "conjugate-gradient steps for each user and epoch"},
+    {"item-steps", &IalsOptions::item_steps, "", 1, 100,
+     "conjugate-gradient steps for each item and epoch"},
     {"subspace-dim", &IalsOptions::subspace_dim, "", 1, static_cast<double>(kMaxDim),
      "dimensions of a block of the subspace solver"}};
 
@@ -230,8 +234,10 @@ class IalsTrainer final : public Trainer {
                        .frequency_exponent = options_.frequency_exponent};
     IalsSolver solver(preferences, parts.dim, parts.objective,
                       {.method = method_,
-                       .step_count = static_cast<std::size_t>(options_.steps),
-                       .subspace_dim = static_cast<std::size_t>(options_.subspace_dim)},
+                       .user_step_count = static_cast<std::size_t>(options_.user_steps),
+                       .item_step_count = static_cast<std::size_t>(options_.item_steps),
+                       .subspace_dim = static_cast<std::size_t>(options_.subspace_dim),
+                       .reads = RowReads::kHalf},
                       context.pool);
     solver.Initialize(options_.init_scale, context.seed);
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
@@ -241,7 +247,7 @@ class IalsTrainer final : public Trainer {
                                  fmt::format("objective {:.6g}", solver.Objective()));
       }
     }
-    POISE_RETURN_IF_ERROR(solver.SolveUsers(kFinalSteps));
+    POISE_RETURN_IF_ERROR(solver.SolveUsers(kFinalSteps, RowReads::kFloat));
 
     const std::vector<double> gram = solver.items().GramOf(context.pool);
     parts.gram = FrozenArray<float>(std::vector<float>(gram.begin(), gram.end()));

@@ -68,20 +68,21 @@ void IalsSolver::Initialize(double scale, std::uint64_t seed) {
 }
 
 Status IalsSolver::RunEpoch() {
-  POISE_RETURN_IF_ERROR(SolveUsers(steps_.step_count));
-  return SolveItems(steps_.step_count);
+  POISE_RETURN_IF_ERROR(SolveUsers(steps_.user_step_count, steps_.reads));
+  return SolveItems(steps_.item_step_count, steps_.reads);
 }
 
-Status IalsSolver::SolveUsers(std::size_t step_count) {
-  return SolveSide(preferences_.by_user, user_regularization_, step_count, items_, users_);
+Status IalsSolver::SolveUsers(std::size_t step_count, RowReads reads) {
+  return SolveSide(preferences_.by_user, user_regularization_, step_count, reads, items_, users_);
 }
 
-Status IalsSolver::SolveItems(std::size_t step_count) {
-  return SolveSide(preferences_.by_item, item_regularization_, step_count, users_, items_);
+Status IalsSolver::SolveItems(std::size_t step_count, RowReads reads) {
+  return SolveSide(preferences_.by_item, item_regularization_, step_count, reads, users_, items_);
 }
 
 Status IalsSolver::SolveSide(const SparseMatrix& rows, std::span<const double> regularization,
-                             std::size_t step_count, FactorMatrix& fixed, FactorMatrix& solved) {
+                             std::size_t step_count, RowReads reads, FactorMatrix& fixed,
+                             FactorMatrix& solved) {
   if (steps_.method == RowMethod::kSubspace) {
     SolveSideInSubspaces(rows, regularization, fixed, solved);
     return Status::Ok();
@@ -99,6 +100,9 @@ Status IalsSolver::SolveSide(const SparseMatrix& rows, std::span<const double> r
   solved.Rotate(rotation, pool_);
 
   const double least = std::max(kLeastDiagonal, 1e-7 * shared.back());
+  const float half_scale = reads == RowReads::kHalf ? FillHalves(fixed) : 0;
+  const std::uint16_t* halves = half_scale > 0 ? halves_.Resize(0) : nullptr;
+  const float half_unit = half_scale > 0 ? 1 / half_scale : 1;
   const SolveRowFunction solve = SolveRowAt(steps_.level);
   std::vector<RowScratch> scratch;
   for (std::size_t i = 0; i < pool_.thread_count(); ++i) scratch.emplace_back(stride);
@@ -122,11 +126,41 @@ Status IalsSolver::SolveSide(const SparseMatrix& rows, std::span<const double> r
                  .indices = columns.data(),
                  .weights = rows.ValuesOf(row).data(),
                  .count = columns.size(),
-                 .step_count = step_count},
+                 .step_count = step_count,
+                 .halves = halves,
+                 .half_unit = half_unit},
                 scratch[worker], x);
         }
       });
   return Status::Ok();
+}
+
+float IalsSolver::FillHalves(const FactorMatrix& matrix) {
+  const ToHalvesFunction to_halves = ToHalvesAt(steps_.level);
+  if (to_halves == nullptr) return 0;
+  const std::size_t row_count = matrix.row_count();
+  std::vector<float> tops((row_count + kRowsPerSum - 1) / kRowsPerSum, 0.0F);
+  pool_.ParallelFor(
+      row_count, kRowsPerSum, [&](std::size_t begin, std::size_t end, std::size_t /*worker*/) {
+        float top = 0;
+        const float* values = matrix.data();
+        for (std::size_t at = begin * matrix.stride(); at < end * matrix.stride(); ++at) {
+          top = std::max(top, std::abs(values[at]));
+        }
+        tops[begin / kRowsPerSum] = top;
+      });
+  const float top = *std::max_element(tops.begin(), tops.end());
+  // 2^14 leaves room below the largest half, 65504.
+  int exponent = 0;
+  if (top > 0) std::frexp(top, &exponent);
+  const float scale = std::ldexp(1.0F, std::clamp(14 - exponent, -100, 100));
+  std::uint16_t* halves = halves_.Resize(row_count * matrix.stride());
+  pool_.ParallelFor(
+      row_count, kRowsPerSum, [&](std::size_t begin, std::size_t end, std::size_t /*worker*/) {
+        to_halves(matrix.data() + begin * matrix.stride(), (end - begin) * matrix.stride(), scale,
+                  halves + begin * matrix.stride());
+      });
+  return scale;
 }
 
 void IalsSolver::SolveSideInSubspaces(const SparseMatrix& rows,

@@ -39,10 +39,16 @@ struct IalsObjective {
 
 enum class RowMethod { kConjugateGradient, kSubspace };
 
+enum class RowReads { kFloat, kHalf };
+
 struct IalsSteps {
   RowMethod method = RowMethod::kConjugateGradient;
-  std::size_t step_count = 3;     // of conjugate gradients, for each row and half-step
+  // Of conjugate gradients, for each row and half-step. Items need fewer: users that are solved
+  // better are worth more than items that follow half-solved users.
+  std::size_t user_step_count = 2;
+  std::size_t item_step_count = 1;
   std::size_t subspace_dim = 32;  // of the subspace method
+  RowReads reads = RowReads::kFloat;
   SimdLevel level = BestSimdLevel();
 };
 
@@ -59,8 +65,8 @@ class IalsSolver {
   //
   // Errors  kFailedPrecondition: the vectors have grown beyond what a float holds.
   Status RunEpoch();
-  Status SolveUsers(std::size_t step_count);
-  Status SolveItems(std::size_t step_count);
+  Status SolveUsers(std::size_t step_count, RowReads reads);
+  Status SolveItems(std::size_t step_count, RowReads reads);
 
   double Objective() const;
 
@@ -75,7 +81,11 @@ class IalsSolver {
 
  private:
   Status SolveSide(const SparseMatrix& rows, std::span<const double> regularization,
-                   std::size_t step_count, FactorMatrix& fixed, FactorMatrix& solved);
+                   std::size_t step_count, RowReads reads, FactorMatrix& fixed,
+                   FactorMatrix& solved);
+  // The power of two that makes the best use of a half's range, after filling `halves_`; 0 if there
+  // is no such level.
+  float FillHalves(const FactorMatrix& matrix);
   void SolveSideInSubspaces(const SparseMatrix& rows, std::span<const double> regularization,
                             const FactorMatrix& fixed, FactorMatrix& solved);
 
@@ -87,6 +97,7 @@ class IalsSolver {
   FactorMatrix items_;
   std::vector<double> user_regularization_;
   std::vector<double> item_regularization_;
+  HalfMatrix halves_;
 };
 
 }  // namespace poise

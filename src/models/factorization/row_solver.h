@@ -14,6 +14,8 @@
 // Errors   None: the caller made sure that indices are within the matrix.
 // Threads  A scratch belongs to one thread.
 // Cost     O((steps + 1) n D); reads each of the n rows from the matrix once if they fit the panel.
+//          Reading dominates, so the rows may lie in half precision: the error of a row, 2^-11 of
+//          itself, moves the solution far less than stopping after a few steps does.
 // Source   Takacs, Pilaszy and Tikk, "Applications of the conjugate gradient method for implicit
 //          feedback collaborative filtering" (RecSys 2011), with the preconditioner exact for all
 //          that does not depend on the row.
@@ -35,6 +37,9 @@ struct RowProblem {
   const float* weights = nullptr;
   std::size_t count = 0;
   std::size_t step_count = 3;
+  // The matrix once more in half precision, times half_unit; if set, rows are read from it.
+  const std::uint16_t* halves = nullptr;
+  float half_unit = 1;
 };
 
 class RowScratch {
@@ -46,7 +51,9 @@ class RowScratch {
 
   float* panel() { return aligned_; }
   std::size_t PanelRows() const { return kPanelFloats / stride_; }
-  // Five vectors of `stride` floats.
+  // Vectors of `stride` floats: five, and from kFew on eight that lie together.
+  static constexpr std::size_t kFew = 5;
+  static constexpr std::size_t kVectors = kFew + 8;
   float* Vector(std::size_t which) { return aligned_ + kPanelFloats + which * stride_; }
 
  private:
@@ -59,5 +66,11 @@ using SolveRowFunction = void (*)(const RowProblem& problem, RowScratch& scratch
 
 // Requires  `level` is among SupportedSimdLevels().
 SolveRowFunction SolveRowAt(SimdLevel level);
+
+// Writes from[i] * scale in half precision. Null at a level without conversions. `count` is a
+// multiple of 8, `from` 32-byte aligned; what overflows turns infinite.
+using ToHalvesFunction = void (*)(const float* from, std::size_t count, float scale,
+                                  std::uint16_t* to);
+ToHalvesFunction ToHalvesAt(SimdLevel level);
 
 }  // namespace poise
