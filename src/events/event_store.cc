@@ -96,7 +96,8 @@ Result<std::optional<PersonKey>> EventStore::State::KeyOf(const RecordHead& head
 }
 
 void EventStore::State::ApplyForgotten(const UserKey& user, std::uint32_t generation) {
-  forgotten.insert({user, generation});
+  // A second marker of two concurrent calls must not touch who came back in between.
+  if (!forgotten.insert({user, generation}).second) return;
   live->Forget(user);
   if (parts.listener != nullptr) parts.listener->OnForget(user);
 }

@@ -547,6 +547,50 @@ TEST_F(EventStoreTest, ForgettingCutShortIsFinishedAtTheNextStart) {
   EXPECT_TRUE(shop_->listener.forgotten.empty());
 }
 
+TEST_F(EventStoreTest, ASecondMarkerOfTheSameKeyLeavesWhoCameBackAlone) {
+  Start();
+  ASSERT_EQ(Append(View("ann", "lamp")).outcome, Outcome::kAccepted);
+  const UserKey ann = shop_->Key("ann");
+  std::string marker;
+  EncodeForgottenRecord(ann, (*shop_->keys->Find(ann))->generation(), clock_.Now(), marker);
+  ASSERT_TRUE(store().Forget(ann).ok());
+  ASSERT_EQ(Append(View("ann", "chair")).outcome, Outcome::kAccepted);
+  const Everyone before = ReadAll(store().live());
+  ASSERT_EQ(before.count(ann), 1U);
+  LogBatch batch;
+  ASSERT_TRUE(batch.Add(static_cast<std::uint8_t>(RecordKind::kForgotten), marker).ok());
+  ASSERT_TRUE(shop_->log->Append(std::move(batch)).ok());
+  for (int round = 0; round < 2; ++round) {
+    Start();
+    EXPECT_EQ(ReadAll(store().live()), before);
+    EXPECT_TRUE(*store().Remembers(ann));
+  }
+}
+
+TEST_F(EventStoreTest, RowsCountedFromALaterRecordAreAnotherEpoch) {
+  const StoreSetup setup{.segment_bytes = 1 << 16};
+  Start(setup);
+  EXPECT_EQ(store().row_epoch(), 1U);
+  for (int day = 0; day < 10; ++day) {
+    const std::vector<Event> events(300, View("user" + std::to_string(day), "lamp"));
+    ASSERT_EQ(store().AppendAndWait(events)[0].outcome, Outcome::kAccepted);
+    clock_.Advance(std::chrono::hours(24));
+  }
+  ASSERT_TRUE(store().ApplyRetention(clock_.Now() - std::chrono::hours(72)).ok());
+  ASSERT_GT(shop_->log->begin(), LogPosition{1});
+  const Everyone before = ReadAll(store().live());
+  Start(setup);
+  EXPECT_EQ(store().row_epoch(), 1U);
+  EXPECT_EQ(ReadAll(store().live()), before);
+  shop_.reset();
+  for (const auto& file : std::filesystem::directory_iterator(folder_.File("data/state"))) {
+    std::filesystem::remove(file.path());
+  }
+  Start(setup);
+  EXPECT_EQ(store().row_epoch(), shop_->log->begin().value);
+  EXPECT_NE(shop_->report.detail.find("older"), std::string::npos);
+}
+
 TEST_F(EventStoreTest, ForgettingBesideAppendsLeavesNothingBehind) {
   Start();
   std::atomic<bool> stop{false};
