@@ -39,13 +39,23 @@ Status CsvReader::Start() {
   }
   if (head == "\xef\xbb\xbf") buffer_.Consume(3);
   if (options_.delimiter == 0) {
-    while (!buffer_.IsComplete() && !buffer_.IsFull() &&
-           std::memchr(buffer_.begin(), '\n', buffer_.size()) == nullptr) {
+    // The whole first row, so that what is found does not depend on how the bytes arrive.
+    while (!HasWholeRow() && !buffer_.IsComplete() && !buffer_.IsFull()) {
       POISE_RETURN_IF_ERROR(buffer_.Fill());
     }
     options_.delimiter = SniffDelimiter();
   }
   return Status::Ok();
+}
+
+// A newline outside quotes, whatever the delimiter may be.
+bool CsvReader::HasWholeRow() {
+  bool is_quoted = false;
+  for (const char* at = buffer_.begin(); at != buffer_.end(); ++at) {
+    if (*at == '"' && options_.has_quotes) is_quoted = !is_quoted;
+    if (*at == '\n' && !is_quoted) return true;
+  }
+  return false;
 }
 
 char CsvReader::SniffDelimiter() {

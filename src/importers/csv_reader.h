@@ -60,6 +60,7 @@ class CsvReader {
   enum class Scan { kComplete, kBlank, kNeedsMore, kBad };
 
   Status Start();
+  bool HasWholeRow();
   char SniffDelimiter();
   Scan ScanRow();
   Scan ScanQuoted(char*& at);

@@ -158,6 +158,13 @@ TEST(CsvReader, TheDelimiterIsFoundOutsideQuotes) {
   }
 }
 
+TEST(CsvReader, TheDelimiterFoundDoesNotDependOnHowTheBytesArrive) {
+  const std::string text = "\"a\nb\";c;d\n1;2;3\n";
+  const Table expected = {{"a\nb", "c", "d"}, {"1", "2", "3"}};
+  EXPECT_EQ(Read(text, {}, 3), expected);
+  EXPECT_EQ(Read(text, {}), expected);
+}
+
 TEST(CsvReader, LongFieldsAndRowsAreRejectedAndReadingGoesOn) {
   const std::string field(100, 'x');
   const CsvOptions options{.delimiter = ',', .max_field_bytes = 50, .max_row_bytes = 1000};
