@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "json/reader.h"
 #include "json/writer.h"
 
