@@ -9,6 +9,7 @@
 #include "models/factorization/factorization.h"
 #include "models/factorization/ials.h"
 #include "models/neighbours/item_knn.h"
+#include "models/neighbours/latent_knn.h"
 #include "models/neighbours/user_knn.h"
 #include "models/popularity/popularity.h"
 #include "models/popularity/trending.h"
@@ -27,6 +28,8 @@ constexpr ModelKind kModelKinds[] = {
      MakeItemKnnTrainer, LoadItemKnn, DescribeItemKnn},
     {"user-knn", "what the users most like this one liked", /*can_rank=*/true, /*can_rate=*/true,
      MakeUserKnnTrainer, LoadUserKnn, DescribeUserKnn},
+    {"latent-knn", "the stars of rated items that lie near in the factorization's space",
+     /*can_rank=*/false, /*can_rate=*/true, MakeLatentKnnTrainer, LoadLatentKnn, DescribeLatentKnn},
     {"factorization", "the stars that vectors and biases of users and items foretell",
      /*can_rank=*/true, /*can_rate=*/true, MakeFactorizationTrainer, LoadFactorization,
      DescribeFactorization},
