@@ -86,7 +86,7 @@ struct FiltersSection {
 };
 
 struct PolicySection {
-  std::string name = "optimistic-plackett-luce";
+  std::string name = "optimistic-pl";
   ParameterTexts parameters;
 };
 

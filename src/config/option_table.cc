@@ -129,7 +129,7 @@ constexpr OptionRow kOptions[] = {
      "how long ago a purchase still leaves an item out; 0: however long ago"},
 
     {"policy", "name", POISE_POLICY(name), "", 1, 64, "",
-     "how slates are drawn: greedy, epsilon-greedy, plackett-luce or optimistic-plackett-luce"},
+     "how slates are drawn: greedy, epsilon-greedy, plackett-luce or optimistic-pl"},
     {"policy", "parameters", POISE_POLICY(parameters), "", 0, 0, "",
      "the policy's own parameters, such as tau = 0.1"},
 

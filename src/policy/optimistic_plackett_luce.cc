@@ -77,7 +77,7 @@ std::vector<ParameterDescription> Describe() { return DescribeParameters<Options
 }  // namespace
 
 constinit const PolicyKind kOptimisticPlackettLuceKind = {
-    "optimistic-plackett-luce",
+    "optimistic-pl",
     "softmax over mean + beta * sd, cooling as the posterior narrows, without replacement", true,
     Make, Describe};
 

@@ -17,7 +17,7 @@
 
 namespace poise {
 
-inline constexpr std::string_view kDefaultPolicy = "optimistic-plackett-luce";
+inline constexpr std::string_view kDefaultPolicy = "optimistic-pl";
 
 std::span<const PolicyKind* const> PolicyKinds();
 Result<const PolicyKind*> FindPolicyKind(std::string_view name);

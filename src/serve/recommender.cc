@@ -158,7 +158,7 @@ HardFilters Recommender::FiltersOf(const RecommendRequest& request, const Catalo
   }
   for (const std::string& name : request.categories) {
     if (const auto category = catalog.FindCategory(name)) {
-      filters.any_categories.push_back(Index(*category));
+      filters.any_categories.push_back(*category);
     }
   }
   filters.has_unknown_category = !request.categories.empty() && filters.any_categories.empty();
