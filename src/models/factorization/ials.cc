@@ -35,6 +35,7 @@ struct IalsOptions {
   int user_steps = 2;
   int item_steps = 1;
   int subspace_dim = 32;
+  double recency_half_life = 8;
 };
 
 constexpr Parameter<IalsOptions> kParameters[] = {
@@ -56,7 +57,43 @@ constexpr Parameter<IalsOptions> kParameters[] = {
     {"item-steps", &IalsOptions::item_steps, "", 1, 100,
      "conjugate-gradient steps for each item and epoch"},
     {"subspace-dim", &IalsOptions::subspace_dim, "", 1, static_cast<double>(kMaxDim),
-     "dimensions of a block of the subspace solver"}};
+     "dimensions of a block of the subspace solver"},
+    {"recency-half-life", &IalsOptions::recency_half_life, "interactions", 0, 1e6,
+     "a user's item weighs half in the user's vector after so many later interactions; 0: all "
+     "weigh alike"}};
+
+// Weights that are not worth reading a vector for.
+constexpr double kLeastRecency = 1e-3;
+
+// A user's history as weights, the older the less. Items learn from everything; what a user wants
+// now shows in what they did last. Interactions of one time are of one age, so data without times
+// has no recency.
+void WeighHistory(std::span<const Interaction> history, const EventWeights& weights,
+                  double half_life, std::vector<ItemValue>& out) {
+  AggregateHistory(history, weights, out);
+  if (!(half_life > 0) || out.empty()) return;
+  std::size_t later_count = 0;
+  std::size_t kept = 0;
+  std::vector<bool> is_aged(out.size());
+  for (std::size_t i = history.size(); i-- > 0;) {
+    if (i + 1 < history.size() && history[i].time_s != history[i + 1].time_s) {
+      later_count = history.size() - 1 - i;
+    }
+    const auto found = std::lower_bound(
+        out.begin(), out.end(), Index(history[i].item),
+        [](const ItemValue& value, std::uint32_t item) { return value.item < item; });
+    if (found == out.end() || found->item != Index(history[i].item)) continue;
+    const auto at = static_cast<std::size_t>(found - out.begin());
+    if (is_aged[at]) continue;
+    is_aged[at] = true;
+    const double recency = std::exp2(-static_cast<double>(later_count) / half_life);
+    found->value = recency < kLeastRecency ? 0 : static_cast<float>(found->value * recency);
+  }
+  for (const ItemValue& value : out) {
+    if (value.value > 0) out[kept++] = value;
+  }
+  out.resize(kept);
+}
 
 class IalsModel final : public InterestModel {
  public:
@@ -69,6 +106,7 @@ class IalsModel final : public InterestModel {
     IalsObjective objective;
     EventWeights weights;
     double weight_scale = 1;
+    double recency_half_life = 0;
   };
 
   explicit IalsModel(Parts parts) : parts_(std::move(parts)) {}
@@ -113,6 +151,7 @@ class IalsModel final : public InterestModel {
     head.Fixed(parts_.objective.regularization);
     head.Fixed(parts_.objective.frequency_exponent);
     head.Fixed(parts_.weight_scale);
+    head.Fixed(parts_.recency_half_life);
     for (const float weight : parts_.weights.by_type) head.Fixed(weight);
     writer.AddSection("head", head.bytes());
     writer.AddArray("users", parts_.users.span());
@@ -134,6 +173,7 @@ class IalsModel final : public InterestModel {
     parts.objective.regularization = head.Fixed<double>();
     parts.objective.frequency_exponent = head.Fixed<double>();
     parts.weight_scale = head.Fixed<double>();
+    parts.recency_half_life = head.Fixed<double>();
     for (float& weight : parts.weights.by_type) weight = head.Fixed<float>();
     constexpr std::uint64_t kMaxRows = std::uint64_t{1} << 32;
     if (!head.ok() || !head.IsAtEnd() || parts.dim == 0 || parts.dim > kMaxDim ||
@@ -173,7 +213,7 @@ class IalsModel final : public InterestModel {
   // False if the history says nothing of the trained items.
   bool FoldIn(std::span<const Interaction> history, std::vector<float>& x) const {
     std::vector<ItemValue> preferences;
-    AggregateHistory(history, parts_.weights, preferences);
+    WeighHistory(history, parts_.weights, parts_.recency_half_life, preferences);
     std::erase_if(preferences, [&](const ItemValue& value) { return value.item >= ItemCount(); });
     if (preferences.empty()) return false;
 
@@ -247,7 +287,10 @@ class IalsTrainer final : public Trainer {
                                  fmt::format("objective {:.6g}", solver.Objective()));
       }
     }
-    POISE_RETURN_IF_ERROR(solver.SolveUsers(kFinalSteps, RowReads::kFloat));
+    parts.recency_half_life = options_.recency_half_life;
+    POISE_RETURN_IF_ERROR(solver.SolveUsersFrom(
+        RecentRows(view, context, options_.recency_half_life, parts.weight_scale), kFinalSteps,
+        RowReads::kFloat));
 
     const std::vector<double> gram = solver.items().GramOf(context.pool);
     parts.gram = FrozenArray<float>(std::vector<float>(gram.begin(), gram.end()));
@@ -262,6 +305,32 @@ class IalsTrainer final : public Trainer {
   }
 
  private:
+  static SparseMatrix RecentRows(const TrainingView& view, const TrainContext& context,
+                                 double half_life, double weight_scale) {
+    constexpr std::size_t kUsersPerRange = 512;
+    const std::size_t user_count = view.user_count();
+    std::vector<std::vector<ItemValue>> rows(user_count);
+    context.pool.ParallelFor(user_count, kUsersPerRange,
+                             [&](std::size_t begin, std::size_t end, std::size_t /*worker*/) {
+                               std::vector<ItemValue> row;
+                               for (std::size_t user = begin; user < end; ++user) {
+                                 WeighHistory(view.OfUser(static_cast<UserRow>(user)),
+                                              context.weights, half_life, row);
+                                 rows[user].assign(row.begin(), row.end());
+                               }
+                             });
+    SparseMatrix out;
+    out.column_count = view.item_count;
+    for (const std::vector<ItemValue>& row : rows) {
+      for (const ItemValue& value : row) {
+        out.columns.push_back(value.item);
+        out.values.push_back(static_cast<float>(value.value * weight_scale));
+      }
+      out.row_begin.push_back(out.columns.size());
+    }
+    return out;
+  }
+
   static std::vector<float> MeanUser(const FactorMatrix& users, const SparseMatrix& rows) {
     std::vector<double> sum(users.dim(), 0.0);
     double count = 0;

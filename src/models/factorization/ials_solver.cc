@@ -76,6 +76,12 @@ Status IalsSolver::SolveUsers(std::size_t step_count, RowReads reads) {
   return SolveSide(preferences_.by_user, user_regularization_, step_count, reads, items_, users_);
 }
 
+Status IalsSolver::SolveUsersFrom(const SparseMatrix& rows, std::size_t step_count,
+                                  RowReads reads) {
+  POISE_CHECK(rows.row_count() == users_.row_count() && rows.column_count == items_.row_count());
+  return SolveSide(rows, Regularizations(rows, objective_), step_count, reads, items_, users_);
+}
+
 Status IalsSolver::SolveItems(std::size_t step_count, RowReads reads) {
   return SolveSide(preferences_.by_item, item_regularization_, step_count, reads, users_, items_);
 }

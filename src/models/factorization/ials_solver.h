@@ -67,6 +67,8 @@ class IalsSolver {
   Status RunEpoch();
   Status SolveUsers(std::size_t step_count, RowReads reads);
   Status SolveItems(std::size_t step_count, RowReads reads);
+  // Users as `rows` [U, I] has them in place of the preferences.
+  Status SolveUsersFrom(const SparseMatrix& rows, std::size_t step_count, RowReads reads);
 
   double Objective() const;
 

@@ -30,7 +30,8 @@ TrainingView TwoTastes(std::size_t user_count, std::size_t item_count, std::size
     }
     for (const std::uint64_t item : taken) {
       builder.Add(static_cast<UserRow>(user),
-                  {static_cast<ItemRow>(item), 1000, 1.0F + static_cast<float>(rng.Below(3)),
+                  {static_cast<ItemRow>(item), static_cast<std::uint32_t>(1000 + rng.Below(50)),
+                   1.0F + static_cast<float>(rng.Below(3)),
                    rng.Bernoulli(0.5) ? EventType::kPurchase : EventType::kView});
     }
   }
@@ -266,6 +267,27 @@ TEST(Ials, AUserFoldedInIsTheUserThatTrainingMade) {
       ASSERT_NEAR(stored[item], folded[item], 1e-3);
     }
   }
+}
+
+TEST(Ials, WhatAUserDidLastWeighsMoreUnlessItAllHappenedAtOnce) {
+  const TrainingView view = TwoTastes(300, 60, 8);
+  const auto model = Trained(view, 1, {{"recency-half-life", "2"}});
+  const auto timeless = Trained(view, 1, {{"recency-half-life", "0"}});
+  // Eight items of one taste, then four of the other.
+  std::vector<Interaction> history;
+  for (std::uint32_t n = 0; n < 12; ++n) {
+    history.push_back({static_cast<ItemRow>(n < 8 ? n : 30 + n), n, 1, EventType::kPurchase});
+  }
+  const auto lead_of_the_later_taste = [&](const InterestModel& asked) {
+    const std::vector<float> scores = AllScores(asked, {.history = history});
+    float lead = 0;
+    for (std::size_t item = 0; item < 60; ++item) lead += item < 30 ? -scores[item] : scores[item];
+    return lead;
+  };
+  EXPECT_GT(lead_of_the_later_taste(*model), 0);
+  EXPECT_LT(lead_of_the_later_taste(*timeless), 0);
+  for (Interaction& event : history) event.time_s = 5;
+  EXPECT_LT(lead_of_the_later_taste(*model), 0);
 }
 
 TEST(Ials, RanksItemsOfAUsersTasteFirst) {
