@@ -28,18 +28,39 @@ constexpr std::size_t kMaxDim = 65'536;
 // Rounding of norms and of the fp32 rescoring, relative to |q| |x|.
 constexpr float kSlack = 4e-6F;
 
-// dots[r] of a block's sixteen rows with the query, offsets and all.
-using BlockDots = void (*)(const std::uint8_t* block, const std::int8_t* query,
-                           std::size_t group_count, std::int32_t* dots);
+// What a query is to the kernels.
+struct QueryBounds {
+  const std::int8_t* levels;
+  std::size_t group_count;
+  std::int32_t offset_dot;  // what the vectors' offset adds to every sum
+  float scale;
+  float norm;        // times a row's residual, and
+  float norm_share;  // times a row's norm: half the width of its bounds
+};
 
-void BlockDotsBaseline(const std::uint8_t* block, const std::int8_t* query, std::size_t group_count,
-                       std::int32_t* dots) {
+// A block's rows.
+struct BlockRows {
+  const std::uint8_t* levels;
+  const float* scales;
+  const float* residuals;
+  const float* norms;
+};
+
+// Writes the middle and half the width of the bounds of sixteen rows; true if one of them reaches
+// the threshold. Rounding differs between levels by less than kSlack; which rows are the best does
+// not.
+using BlockBounds = bool (*)(const QueryBounds& query, const BlockRows& rows, float threshold,
+                             float* middles, float* widths);
+
+bool BlockBoundsBaseline(const QueryBounds& query, const BlockRows& rows, float threshold,
+                         float* middles, float* widths) {
   const __m128i ones = _mm_set1_epi16(1);
   __m128i sums[4] = {_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(),
                      _mm_setzero_si128()};
-  for (std::size_t g = 0; g < group_count; ++g) {
+  const std::uint8_t* block = rows.levels;
+  for (std::size_t g = 0; g < query.group_count; ++g) {
     std::int32_t four;
-    std::memcpy(&four, query + g * kGroup, sizeof four);
+    std::memcpy(&four, query.levels + g * kGroup, sizeof four);
     const __m128i q = _mm_set1_epi32(four);
     for (int part = 0; part < 4; ++part) {
       const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block) + part);
@@ -47,59 +68,94 @@ void BlockDotsBaseline(const std::uint8_t* block, const std::int8_t* query, std:
     }
     block += kBlockRows * kGroup;
   }
+  __m128 reaches = _mm_setzero_ps();
   for (int part = 0; part < 4; ++part) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(dots) + part, sums[part]);
+    const __m128 dots =
+        _mm_cvtepi32_ps(_mm_sub_epi32(sums[part], _mm_set1_epi32(query.offset_dot)));
+    const __m128 middle = _mm_mul_ps(
+        dots, _mm_mul_ps(_mm_loadu_ps(rows.scales + 4 * part), _mm_set1_ps(query.scale)));
+    const __m128 width =
+        _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(rows.residuals + 4 * part), _mm_set1_ps(query.norm)),
+                   _mm_mul_ps(_mm_loadu_ps(rows.norms + 4 * part), _mm_set1_ps(query.norm_share)));
+    reaches = _mm_or_ps(reaches, _mm_cmpge_ps(_mm_add_ps(middle, width), _mm_set1_ps(threshold)));
+    _mm_storeu_ps(middles + 4 * part, middle);
+    _mm_storeu_ps(widths + 4 * part, width);
   }
+  return _mm_movemask_ps(reaches) != 0;
 }
 
-__attribute__((target("avx2"))) void BlockDotsAvx2(const std::uint8_t* block,
-                                                   const std::int8_t* query,
-                                                   std::size_t group_count, std::int32_t* dots) {
+__attribute__((target("avx2"))) bool BlockBoundsAvx2(const QueryBounds& query,
+                                                     const BlockRows& rows, float threshold,
+                                                     float* middles, float* widths) {
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256i low = _mm256_setzero_si256();
-  __m256i high = _mm256_setzero_si256();
-  for (std::size_t g = 0; g < group_count; ++g) {
+  __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  const std::uint8_t* block = rows.levels;
+  for (std::size_t g = 0; g < query.group_count; ++g) {
     std::int32_t four;
-    std::memcpy(&four, query + g * kGroup, sizeof four);
+    std::memcpy(&four, query.levels + g * kGroup, sizeof four);
     const __m256i q = _mm256_set1_epi32(four);
     const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block));
     const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block) + 1);
-    low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_maddubs_epi16(x, q), ones));
-    high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_maddubs_epi16(y, q), ones));
+    sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(_mm256_maddubs_epi16(x, q), ones));
+    sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(_mm256_maddubs_epi16(y, q), ones));
     block += kBlockRows * kGroup;
   }
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots), low);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots) + 1, high);
+  __m256 reaches = _mm256_setzero_ps();
+  for (int part = 0; part < 2; ++part) {
+    const __m256 dots =
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[part], _mm256_set1_epi32(query.offset_dot)));
+    const __m256 middle = _mm256_mul_ps(
+        dots, _mm256_mul_ps(_mm256_loadu_ps(rows.scales + 8 * part), _mm256_set1_ps(query.scale)));
+    const __m256 width = _mm256_add_ps(
+        _mm256_mul_ps(_mm256_loadu_ps(rows.residuals + 8 * part), _mm256_set1_ps(query.norm)),
+        _mm256_mul_ps(_mm256_loadu_ps(rows.norms + 8 * part), _mm256_set1_ps(query.norm_share)));
+    reaches = _mm256_or_ps(reaches, _mm256_cmp_ps(_mm256_add_ps(middle, width),
+                                                  _mm256_set1_ps(threshold), _CMP_GE_OQ));
+    _mm256_storeu_ps(middles + 8 * part, middle);
+    _mm256_storeu_ps(widths + 8 * part, width);
+  }
+  return _mm256_movemask_ps(reaches) != 0;
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) void BlockDotsVnni(const std::uint8_t* block,
-                                                                          const std::int8_t* query,
-                                                                          std::size_t group_count,
-                                                                          std::int32_t* dots) {
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) bool BlockBoundsVnni(
+    const QueryBounds& query, const BlockRows& rows, float threshold, float* middles,
+    float* widths) {
   // Two sums, so that an addition need not wait for the one before it.
   __m512i even = _mm512_setzero_si512();
   __m512i odd = _mm512_setzero_si512();
+  const std::uint8_t* block = rows.levels;
   std::size_t g = 0;
-  for (; g + 2 <= group_count; g += 2) {
+  for (; g + 2 <= query.group_count; g += 2) {
     std::int32_t four;
-    std::memcpy(&four, query + g * kGroup, sizeof four);
+    std::memcpy(&four, query.levels + g * kGroup, sizeof four);
     even = _mm512_dpbusd_epi32(even, _mm512_loadu_si512(block), _mm512_set1_epi32(four));
-    std::memcpy(&four, query + (g + 1) * kGroup, sizeof four);
+    std::memcpy(&four, query.levels + (g + 1) * kGroup, sizeof four);
     odd = _mm512_dpbusd_epi32(odd, _mm512_loadu_si512(block + kBlockRows * kGroup),
                               _mm512_set1_epi32(four));
     block += 2 * kBlockRows * kGroup;
   }
-  if (g < group_count) {
+  if (g < query.group_count) {
     std::int32_t four;
-    std::memcpy(&four, query + g * kGroup, sizeof four);
+    std::memcpy(&four, query.levels + g * kGroup, sizeof four);
     even = _mm512_dpbusd_epi32(even, _mm512_loadu_si512(block), _mm512_set1_epi32(four));
   }
-  _mm512_storeu_si512(dots, _mm512_add_epi32(even, odd));
+  // The form with a mask, because gcc 12 warns of its own header's plain one.
+  const __m512 dots = _mm512_maskz_cvtepi32_ps(
+      0xffff, _mm512_sub_epi32(_mm512_add_epi32(even, odd), _mm512_set1_epi32(query.offset_dot)));
+  const __m512 middle =
+      _mm512_mul_ps(dots, _mm512_mul_ps(_mm512_loadu_ps(rows.scales), _mm512_set1_ps(query.scale)));
+  const __m512 width =
+      _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(rows.residuals), _mm512_set1_ps(query.norm)),
+                    _mm512_mul_ps(_mm512_loadu_ps(rows.norms), _mm512_set1_ps(query.norm_share)));
+  _mm512_storeu_ps(middles, middle);
+  _mm512_storeu_ps(widths, width);
+  return _mm512_cmp_ps_mask(_mm512_add_ps(middle, width), _mm512_set1_ps(threshold), _CMP_GE_OQ) !=
+         0;
 }
 
-BlockDots DotsOf(SimdLevel level) {
-  if (level >= SimdLevel::kAvx512 && __builtin_cpu_supports("avx512vnni")) return BlockDotsVnni;
-  return level >= SimdLevel::kAvx2 ? BlockDotsAvx2 : BlockDotsBaseline;
+BlockBounds BoundsOf(SimdLevel level) {
+  if (level >= SimdLevel::kAvx512 && __builtin_cpu_supports("avx512vnni")) return BlockBoundsVnni;
+  return level >= SimdLevel::kAvx2 ? BlockBoundsAvx2 : BlockBoundsBaseline;
 }
 
 // In an order that does not depend on the processor, so neither does the answer.
@@ -177,9 +233,9 @@ Result<ExactIndex> ExactIndex::Build(std::span<const float> vectors, std::size_t
   const std::size_t block_count = (index.row_count_ + kBlockRows - 1) / kBlockRows;
   const std::size_t block_bytes = index.group_count_ * kBlockRows * kGroup;
   index.blocks_.assign(block_count * block_bytes, kVectorOffset);
-  index.scales_.resize(index.row_count_);
-  index.residuals_.resize(index.row_count_);
-  index.norms_.resize(index.row_count_);
+  index.scales_.resize(block_count * kBlockRows);
+  index.residuals_.resize(block_count * kBlockRows);
+  index.norms_.resize(block_count * kBlockRows);
   for (std::size_t row = 0; row < index.row_count_; ++row) {
     const std::span<const float> vector = vectors.subspan(row * dim, dim);
     if (!IsBounded(vector)) {
@@ -236,9 +292,10 @@ Status ExactIndex::SearchAt(SimdLevel level, std::span<const float> query, std::
     lows.resize(count);
     threshold = lows[count - 1];
   };
-  const BlockDots block_dots = DotsOf(level);
+  const BlockBounds block_bounds = BoundsOf(level);
+  const QueryBounds bounds = {
+      quantised_query.data(), group_count_, offset_dot, q.scale, q.norm, norm_share};
   const std::size_t block_bytes = group_count_ * kBlockRows * kGroup;
-  std::array<std::int32_t, kBlockRows> dots;
   std::array<float, kBlockRows> middles;
   std::array<float, kBlockRows> widths;
   for (std::size_t first = 0; first < row_count_; first += kBlockRows) {
@@ -247,16 +304,13 @@ Status ExactIndex::SearchAt(SimdLevel level, std::span<const float> query, std::
       if (word >= allowed.size()) break;
       if ((allowed[word] >> (first % 64) & 0xffffU) == 0) continue;
     }
-    block_dots(blocks_.data() + first / kBlockRows * block_bytes, quantised_query.data(),
-               group_count_, dots.data());
-    const std::size_t rows = std::min(kBlockRows, row_count_ - first);
-    bool is_any = false;
-    for (std::size_t r = 0; r < rows; ++r) {
-      middles[r] = static_cast<float>(dots[r] - offset_dot) * (scales_[first + r] * q.scale);
-      widths[r] = q.norm * residuals_[first + r] + norm_share * norms_[first + r];
-      is_any |= middles[r] + widths[r] >= threshold;
+    if (!block_bounds(bounds,
+                      {blocks_.data() + first / kBlockRows * block_bytes, scales_.data() + first,
+                       residuals_.data() + first, norms_.data() + first},
+                      threshold, middles.data(), widths.data())) {
+      continue;
     }
-    if (!is_any) continue;
+    const std::size_t rows = std::min(kBlockRows, row_count_ - first);
     for (std::size_t r = 0; r < rows; ++r) {
       const float high = middles[r] + widths[r];
       if (!(high >= threshold)) continue;

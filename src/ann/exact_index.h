@@ -54,7 +54,7 @@ class ExactIndex {
   std::size_t dim_ = 0;
   std::size_t group_count_ = 0;       // dim rounded up to fours
   std::vector<std::uint8_t> blocks_;  // [N / 16][D / 4][16][4], values + 64
-  std::vector<float> scales_;         // [N] of the quantised values
+  std::vector<float> scales_;         // [N rounded up to blocks] of the quantised values
   std::vector<float> residuals_;      // [N] norm of what quantising lost
   std::vector<float> norms_;          // [N] not below the vectors' norms
 };

@@ -113,9 +113,19 @@ std::size_t Locate(const Remaining& remaining, double point) {
   return last_possible;
 }
 
+// The place of the n-th value that equals `value`. Requires that there is one.
 std::size_t PlaceOfNth(std::span<const float> values, float value, std::uint64_t n) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] == value && n-- == 0) return i;
+  constexpr std::size_t kStep = 64;
+  for (std::size_t begin = 0; begin < values.size(); begin += kStep) {
+    const std::size_t size = std::min(kStep, values.size() - begin);
+    const std::size_t count = BestKernels().count_equal(values.data() + begin, value, size);
+    if (n >= count) {
+      n -= count;
+      continue;
+    }
+    for (std::size_t i = begin; i < begin + size; ++i) {
+      if (values[i] == value && n-- == 0) return i;
+    }
   }
   POISE_CHECK(false);
 }
@@ -184,10 +194,13 @@ std::uint64_t DecisionSeed(const DecisionId& id) { return MixSeed(id.high, id.lo
 
 std::uint64_t EligibleHash(std::span<const Candidate> candidates) {
   // Position is mixed in, so the terms are independent and need not wait for each other.
+  __extension__ using Wide = unsigned __int128;
   std::uint64_t hash = Mix64(candidates.size());
   std::uint64_t place = 0;
   for (const Candidate& candidate : candidates) {
-    hash += Mix64(place++ << 32 | Index(candidate.item));
+    const Wide product = static_cast<Wide>(Index(candidate.item) ^ 0x9e3779b97f4a7c15) *
+                         (place++ * 2 + 0xd1342543de82ef95);
+    hash += static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
   return hash;
 }

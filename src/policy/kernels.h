@@ -21,11 +21,17 @@ namespace poise {
 
 struct Kernels {
   static constexpr std::size_t kBlock = 32;
+  static constexpr std::size_t kLaneCount = 8;
+  static constexpr std::size_t kGroupSpan = 64;
 
   // out = a + scale * b
   void (*add_scaled)(const float* a, const float* b, float scale, std::size_t n, float* out);
-  // One maximum a block.
-  void (*block_maxima)(const float* values, std::size_t n, float* out);
+  // Of each kGroupSpan entries kLaneCount maxima, each of those a multiple of kLaneCount apart:
+  // entry i counts in out[i / kGroupSpan * kLaneCount + i % kLaneCount]. Minus infinity where
+  // there is none.
+  void (*group_maxima)(const float* values, std::size_t n, float* out);
+  // Requires n > 0.
+  float (*max_of)(const float* values, std::size_t n);
   // One sum a block.
   void (*block_sums)(const float* values, std::size_t n, float* out);
   // out = exp((values - max) * rate), 0 where that is below exp(-87); returns the sum.

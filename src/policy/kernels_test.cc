@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -99,9 +101,12 @@ TEST(Kernels, EveryLevelGivesTheSameBits) {
     slow.block_sums(c.data(), count, x.data());
     fast->block_sums(c.data(), count, y.data());
     expect_equal("block_sums");
-    slow.block_maxima(c.data(), count, x.data());
-    fast->block_maxima(c.data(), count, y.data());
-    expect_equal("block_maxima");
+    EXPECT_EQ(slow.max_of(c.data(), count), fast->max_of(c.data(), count));
+    x.assign(2 * count + 24, 0);
+    y.assign(2 * count + 24, 0);
+    slow.group_maxima(c.data(), count, x.data());
+    fast->group_maxima(c.data(), count, y.data());
+    expect_equal("group_maxima");
     slow.believe(a.data(), b.data(), c.data(), count, x.data());
     fast->believe(a.data(), b.data(), c.data(), count, y.data());
     expect_equal("believe");
@@ -110,26 +115,28 @@ TEST(Kernels, EveryLevelGivesTheSameBits) {
   }
 }
 
-TEST(Kernels, BlocksAreSummedAndTheirMaximaFound) {
+TEST(Kernels, BlocksAreSummedAndGroupsHaveTheirMaxima) {
   Rng rng(kSeed);
-  for (const std::size_t count : {1U, 31U, 32U, 33U, 100U}) {
+  for (const std::size_t count : {1U, 31U, 32U, 33U, 63U, 64U, 65U, 100U, 500U}) {
     const std::vector<float> values = Uniforms(rng, count, -5, -1);
-    const std::size_t blocks = (count + Kernels::kBlock - 1) / Kernels::kBlock;
-    std::vector<float> sums(blocks);
-    std::vector<float> maxima(blocks);
-    BestKernels().block_sums(values.data(), count, sums.data());
-    BestKernels().block_maxima(values.data(), count, maxima.data());
-    for (std::size_t block = 0; block < blocks; ++block) {
-      double sum = 0;
-      float max = -1e9F;
-      for (std::size_t i = block * Kernels::kBlock;
-           i < std::min(count, (block + 1) * Kernels::kBlock); ++i) {
-        sum += values[i];
-        max = std::max(max, values[i]);
-      }
-      EXPECT_NEAR(sums[block], sum, 1e-4);
-      EXPECT_EQ(maxima[block], max);
+    std::vector<double> expected_sums((count + Kernels::kBlock - 1) / Kernels::kBlock);
+    std::vector<float> sums(expected_sums.size());
+    std::vector<float> expected_maxima(
+        (count + Kernels::kGroupSpan - 1) / Kernels::kGroupSpan * Kernels::kLaneCount,
+        -std::numeric_limits<float>::infinity());
+    std::vector<float> maxima(expected_maxima.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      expected_sums[i / Kernels::kBlock] += values[i];
+      float& max =
+          expected_maxima[i / Kernels::kGroupSpan * Kernels::kLaneCount + i % Kernels::kLaneCount];
+      max = std::max(max, values[i]);
     }
+    BestKernels().block_sums(values.data(), count, sums.data());
+    BestKernels().group_maxima(values.data(), count, maxima.data());
+    for (std::size_t b = 0; b < sums.size(); ++b) EXPECT_NEAR(sums[b], expected_sums[b], 1e-4);
+    EXPECT_EQ(maxima, expected_maxima);
+    EXPECT_EQ(BestKernels().max_of(values.data(), count),
+              *std::max_element(values.begin(), values.end()));
   }
 }
 

@@ -206,7 +206,6 @@ void RewardPosterior::Believe(std::span<const Candidate> candidates,
       values[i] = shared_value;
       if (items[i] == nullptr) continue;
       const Tally tally = items[i]->LoadTally();
-      if (tally.outcomes() == 0) continue;
       const auto outcomes = static_cast<float>(tally.outcomes());
       values[i] =
           (shared_value * value_weight + tally.value * outcomes) / (value_weight + outcomes);
