@@ -27,7 +27,7 @@ constexpr std::uint64_t kMaxDim = 1024;
 struct IalsOptions {
   int dim = 128;
   int epochs = 16;
-  double unobserved_weight = 0.1;
+  double unobserved_weight = 0.03;
   double regularization = 0.003;
   double frequency_exponent = 1.0;
   double init_scale = 0.1;
@@ -35,7 +35,7 @@ struct IalsOptions {
   int user_steps = 2;
   int item_steps = 1;
   int subspace_dim = 32;
-  double recency_half_life = 8;
+  double recency_half_life = 5;
 };
 
 constexpr Parameter<IalsOptions> kParameters[] = {
