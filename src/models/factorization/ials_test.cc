@@ -292,7 +292,7 @@ TEST(Ials, WhatAUserDidLastWeighsMoreUnlessItAllHappenedAtOnce) {
 
 TEST(Ials, RanksItemsOfAUsersTasteFirst) {
   const TrainingView view = TwoTastes(300, 60, 8);
-  const auto model = Trained(view, 1);
+  const auto model = Trained(view, 1, {{"unobserved-weight", "0.3"}});
   for (std::uint32_t user = 0; user < 20; ++user) {
     const std::vector<float> scores = AllScores(*model, {.row = static_cast<UserRow>(user)});
     float own = 0;
