@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
 
   int exit_code = poise::kExitOk;
   poise::AddServeCommand(app, exit_code);
+  poise::AddDemoCommand(app, exit_code);
   poise::AddImportCommand(app, exit_code);
   poise::AddTrainCommand(app, exit_code);
   poise::AddRecommendCommand(app, exit_code);
