@@ -3,7 +3,9 @@
 // What durable ingest over HTTP costs. Batches of 100 and 1000 events, sealed and not, over 8
 // connections, against one thread that appends the same bodies to a file and syncs after each.
 // Single events from 64 connections against the same path without syncs, and their latency at half
-// of that rate, open loop, against one fdatasync. Medians of interleaved rounds.
+// of that rate, open loop, against one fdatasync. Medians of interleaved rounds. People and items
+// are known beforehand, but for the row of new people, each of whom needs a key of their own
+// stored.
 //
 // ingest_http_bench [folder on the disk to measure] [rounds] [seconds a round]
 #include <cstdlib>
@@ -17,12 +19,14 @@
 namespace poise::bench {
 namespace {
 
-constexpr std::uint64_t kUsers = 100'000;
-constexpr std::uint64_t kItems = 20'000;
+constexpr std::uint64_t kUsers = 20'000;
+constexpr std::uint64_t kItems = 10'000;
+constexpr int kKnownPeople = 0;
+constexpr int kNewPeople = 1;
 
-void AppendEvent(std::uint64_t draw, std::string& out) {
+void AppendEvent(int kind, std::uint64_t draw, std::string& out) {
   out += R"({"userId":"user-)";
-  out += std::to_string(draw % kUsers);
+  out += std::to_string(kind == kNewPeople ? draw : draw % kUsers);
   out += R"(","itemId":"item-)";
   out += std::to_string((draw >> 20) % kItems);
   out += R"(","type":"view","sessionId":"s-)";
@@ -31,11 +35,11 @@ void AppendEvent(std::uint64_t draw, std::string& out) {
 }
 
 void AppendBody(const LoadOrder& order, std::uint64_t draw, std::string& out) {
-  if (order.size == 1) return AppendEvent(draw, out);
+  if (order.size == 1) return AppendEvent(order.kind, draw, out);
   out += R"({"events":[)";
   for (int i = 0; i < order.size; ++i) {
     if (i > 0) out += ',';
-    AppendEvent(draw, out);
+    AppendEvent(order.kind, draw, out);
     draw = draw * 6364136223846793005 + 1442695040888963407;
   }
   out += "]}";
@@ -75,6 +79,7 @@ struct Setting {
   bool is_synced;
   int size;
   int connections;
+  int kind = kKnownPeople;
   std::vector<double> events_per_second = {};
 };
 
@@ -101,6 +106,16 @@ int Main(int argc, char** argv) {
     configuration.storage.sealed = is_sealed;
     configuration.storage.sync = is_synced;
     auto served = std::make_unique<ServedEngine>(configuration, folder + "/" + name);
+    std::vector<Event> known;
+    for (std::uint64_t u = 0; u < kUsers; ++u) {
+      Event& event = known.emplace_back();
+      event.user = {"user-" + std::to_string(u)};
+      event.item = {"item-" + std::to_string(u % kItems)};
+      event.time = served->clock().Now();
+    }
+    for (const EventResult& result : served->engine().RecordEventsAndWait(std::move(known))) {
+      Must(result.status);
+    }
     served->Serve();
     return served;
   };
@@ -114,6 +129,7 @@ int Main(int argc, char** argv) {
       {"batches of 1000, sealed", true, true, 1000, 8},
       {"singles, sealed", true, true, 1, 64},
       {"singles, sealed, no sync", true, false, 1, 64},
+      {"batches of 100 new people", true, true, 100, 8, kNewPeople},
   };
   std::vector<double> raw100;
   std::vector<double> raw1000;
@@ -143,6 +159,7 @@ int Main(int argc, char** argv) {
   for (int i = 0; i < 2; ++i) {
     print(settings[i].name, Median(settings[i].events_per_second), Median(raw100));
   }
+  print(settings[6].name, Median(settings[6].events_per_second), Median(raw100));
   print("raw append + sync of 1000", Median(raw1000), Median(raw1000));
   for (int i = 2; i < 4; ++i) {
     print(settings[i].name, Median(settings[i].events_per_second), Median(raw1000));

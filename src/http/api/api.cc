@@ -130,8 +130,12 @@ void ApiHandler::RunBlockingCalls() {
     ApiCall call = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
-    auto answer = call.route->run_blocking(context_, call);
-    call.Finish(answer.ok() ? std::move(*answer) : ProblemOf(answer.status()));
+    if (call.route->start != nullptr) {
+      call.route->start(context_, std::move(call));
+    } else {
+      auto answer = call.route->run_blocking(context_, call);
+      call.Finish(answer.ok() ? std::move(*answer) : ProblemOf(answer.status()));
+    }
     lock.lock();
   }
 }
@@ -218,7 +222,6 @@ void ApiHandler::Handle(HttpRequest request, HttpResponder respond) {
     auto answer = route.run_inline(context_, call);
     return call.Finish(answer.ok() ? std::move(*answer) : ProblemOf(answer.status()));
   }
-  if (route.start != nullptr) return route.start(context_, std::move(call));
   {
     const std::lock_guard lock(mutex_);
     if (queue_.size() < context_.options.max_blocking_queue) {

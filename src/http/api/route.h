@@ -38,7 +38,9 @@ struct Route {
   std::string_view response;  // a schema; empty: no body; "text": not JSON
   int success = 200;
 
-  // One of these. What may wait for a disk runs on a thread that may wait.
+  // One of these. Only the first runs on the connection's thread: the others may wait for a disk
+  // (an event of a person never seen before stores their key first), and a large batch takes long
+  // to parse.
   Result<HttpResponse> (*run_inline)(ApiContext&, const ApiCall&) = nullptr;
   Result<HttpResponse> (*run_blocking)(ApiContext&, const ApiCall&) = nullptr;
   void (*start)(ApiContext&, ApiCall) = nullptr;  // answers when it is done
