@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/command.h"
+#include "apps/evaluate.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Poise: a self-hosted recommender that explores on purpose.", "poise");
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   poise::AddImportCommand(app, exit_code);
   poise::AddTrainCommand(app, exit_code);
   poise::AddRecommendCommand(app, exit_code);
+  poise::AddEvaluateCommand(app, exit_code);
   poise::AddForgetCommand(app, exit_code);
   poise::AddExportCommand(app, exit_code);
   poise::AddKeysCommand(app, exit_code);
