@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <mutex>
-#include <unordered_map>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -30,69 +30,85 @@ std::string Associated(std::string_view field, const UserKey& user, std::uint32_
   return text;
 }
 
-// Keys in memory: two generations of a hash table, the older dropped when the younger is full, so
-// that what is used stays.
+// Keys in memory: sets of eight places, chosen by the pseudonym, which is a uniform hash already. A
+// look-up reads the set's pseudonyms, two lines of cache, and one key.
 class KeyCache {
  public:
   explicit KeyCache(std::size_t capacity)
-      : shard_capacity_(std::max<std::size_t>(1, capacity / (2 * kShardCount))) {}
+      : set_count_(std::bit_ceil(std::max<std::size_t>(1, capacity / kWays))),
+        sets_(std::make_unique<Set[]>(set_count_)) {}
 
   std::optional<PersonKey> Find(const UserKey& user) {
-    Shard& shard = ShardOf(user);
-    const std::lock_guard lock(shard.mutex);
-    if (const auto it = shard.young.find(user); it != shard.young.end()) return it->second;
-    const auto it = shard.old.find(user);
-    if (it == shard.old.end()) return std::nullopt;
-    const PersonKey key = it->second;
-    Insert(shard, user, key);
-    return key;
+    const std::lock_guard lock(StripeOf(user).mutex);
+    const Set& set = SetOf(user);
+    const std::size_t way = WayOf(set, user);
+    if (way == kWays) return std::nullopt;
+    return set.keys[way];
   }
 
   // Taken before the table is read and given to Insert(): a key that was destroyed in between is
   // not put back.
   std::uint64_t Epoch(const UserKey& user) {
-    Shard& shard = ShardOf(user);
-    const std::lock_guard lock(shard.mutex);
-    return shard.epoch;
+    Stripe& stripe = StripeOf(user);
+    const std::lock_guard lock(stripe.mutex);
+    return stripe.epoch;
   }
 
   void Insert(const UserKey& user, const PersonKey& key, std::uint64_t epoch) {
-    Shard& shard = ShardOf(user);
-    const std::lock_guard lock(shard.mutex);
-    if (shard.epoch == epoch) Insert(shard, user, key);
+    Stripe& stripe = StripeOf(user);
+    const std::lock_guard lock(stripe.mutex);
+    if (stripe.epoch != epoch) return;
+    Set& set = SetOf(user);
+    std::size_t way = WayOf(set, user);
+    if (way == kWays) way = set.next++ % kWays;
+    set.users[way] = user;
+    set.keys[way] = key;
   }
 
   void Purge(const UserKey& user) {
-    Shard& shard = ShardOf(user);
-    const std::lock_guard lock(shard.mutex);
-    ++shard.epoch;
-    shard.young.erase(user);
-    shard.old.erase(user);
+    Stripe& stripe = StripeOf(user);
+    const std::lock_guard lock(stripe.mutex);
+    ++stripe.epoch;
+    Set& set = SetOf(user);
+    const std::size_t way = WayOf(set, user);
+    if (way == kWays) return;
+    set.users[way] = UserKey{};
+    set.keys[way] = PersonKey{};
   }
 
  private:
-  using Map = std::unordered_map<UserKey, PersonKey, UserKeyHash>;
-  struct Shard {
+  static constexpr std::size_t kWays = 8;
+  static constexpr std::size_t kStripeCount = 64;
+
+  struct Set {
+    std::array<UserKey, kWays> users{};
+    std::array<PersonKey, kWays> keys{};  // generation 0: the place is empty
+    std::uint8_t next = 0;
+  };
+  struct Stripe {
     std::mutex mutex;
-    Map young;
-    Map old;
     std::uint64_t epoch = 0;
   };
-  static constexpr std::size_t kShardCount = 64;
 
-  // The table hashes by the first bytes; the shard is chosen by the last.
-  Shard& ShardOf(const UserKey& user) { return shards_[user.bytes[15] % kShardCount]; }
+  // One set belongs to one stripe: both go by the same bits.
+  std::size_t IndexOf(const UserKey& user) const { return UserKeyHash{}(user) & (set_count_ - 1); }
+  Set& SetOf(const UserKey& user) { return sets_[IndexOf(user)]; }
+  Stripe& StripeOf(const UserKey& user) { return stripes_[IndexOf(user) % kStripeCount]; }
 
-  void Insert(Shard& shard, const UserKey& user, const PersonKey& key) {
-    if (shard.young.size() >= shard_capacity_) {
-      std::swap(shard.young, shard.old);
-      shard.young.clear();
+  static std::size_t WayOf(const Set& set, const UserKey& user) {
+    std::size_t way = 0;
+    // Of a fixed size, so compared in two words.
+    while (way < kWays &&
+           (std::memcmp(set.users[way].bytes.data(), user.bytes.data(), sizeof user.bytes) != 0 ||
+            set.keys[way].generation() == 0)) {
+      ++way;
     }
-    shard.young.insert_or_assign(user, key);
+    return way;
   }
 
-  std::size_t shard_capacity_;
-  std::array<Shard, kShardCount> shards_;
+  std::size_t set_count_;
+  std::unique_ptr<Set[]> sets_;
+  std::array<Stripe, kStripeCount> stripes_;
 };
 
 }  // namespace

@@ -12,8 +12,8 @@
 //          kResourceExhausted, kUnavailable, kDataLoss from the table.
 // Threads  All methods may be called concurrently.
 // Cost     Pseudonym: .2 us. A key that is cached: .1 us; otherwise a table read (5 us) and an
-//          unwrap. New people: one transaction a call, one sync shared with concurrent calls. Some
-//          100 bytes a cached key.
+//          unwrap. New people: one transaction a call, one sync shared with concurrent calls. 54
+//          bytes a key that may be cached.
 #pragma once
 
 #include <array>
@@ -73,7 +73,7 @@ struct OriginalId {
 class PersonKeys {
  public:
   struct Options {
-    std::size_t cached_key_count = 200'000;
+    std::size_t cached_key_count = 262'144;
   };
 
   // Requires  `tables` has the table kTable, and outlives this.

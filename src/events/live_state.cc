@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
@@ -87,6 +88,13 @@ struct KeyHash {
   std::size_t operator()(const UserKey& key) const { return UserKeyHash{}(key); }
 };
 
+// Of a fixed size, so compared in two words.
+struct KeyEqual {
+  bool operator()(const UserKey& a, const UserKey& b) const {
+    return std::memcmp(a.bytes.data(), b.bytes.data(), sizeof a.bytes) == 0;
+  }
+};
+
 // Blocks of equal size for all users of a shard: nothing fragments as rings grow.
 class BlockPool {
  public:
@@ -148,7 +156,7 @@ Interaction PackedInteraction::Unpack() const {
 
 struct LiveState::Shard {
   mutable std::mutex mutex;
-  boost::unordered_flat_map<UserKey, UserEntry, KeyHash> users;
+  boost::unordered_flat_map<UserKey, UserEntry, KeyHash, KeyEqual> users;
   BlockPool blocks;
   bool is_capture_pending = false;
   std::string captured;
@@ -361,6 +369,12 @@ bool LiveState::Forget(const UserKey& user) {
   const auto it = shard.users.find(user);
   if (it == shard.users.end()) return false;
   shard.CaptureIfPending();
+  // What is still known of the person leaves the items' counters too.
+  shard.VisitKept(it->second, [&](const PackedInteraction& packed) {
+    const Interaction interaction = packed.Unpack();
+    counters_->Touch(Index(interaction.item))[static_cast<std::size_t>(interaction.type)].fetch_sub(
+        1, std::memory_order_relaxed);
+  });
   shard.Release(it->second);
   shard.users.erase(it);
   user_count_.fetch_sub(1, std::memory_order_relaxed);
