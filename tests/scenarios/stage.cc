@@ -63,7 +63,8 @@ Status Stage::PlayLine(const ScriptLine& line) {
   if (verb != "event") POISE_RETURN_IF_ERROR(SendEvents());
   if (verb == "expect") {
     POISE_RETURN_IF_ERROR(Open());
-    is_expected_ = is_expected_ || words.Peek() == "error" || words.Peek() == "event";
+    is_expected_ = is_expected_ || words.Peek() == "error" || words.Peek() == "event" ||
+                   words.Peek() == "events";
     POISE_RETURN_IF_ERROR(Unexpected());
     POISE_RETURN_IF_ERROR(Expect(words, record_, *engine_, directory_));
     return words.Finish();
