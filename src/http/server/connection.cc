@@ -73,7 +73,8 @@ void Loop::Tick() {
   // A connection that ends leaves the set.
   const std::vector<std::shared_ptr<Connection>> all(connections_.begin(), connections_.end());
   for (const auto& connection : all) connection->CheckDeadline();
-  ScheduleTick();
+  // A cancel finds no timer to cancel while its handler, this one, is queued or runs.
+  if (!IsDrained()) ScheduleTick();
 }
 
 void Loop::Adopt(LoopSocket socket) {
@@ -95,7 +96,7 @@ void Loop::Release(const std::shared_ptr<Connection>& connection) {
 }
 
 void Loop::EndIfDrained() {
-  if (is_draining_ && connections_.empty()) timer_.cancel();  // the last work of io_.run()
+  if (IsDrained()) timer_.cancel();  // the last work of io_.run()
 }
 
 void Loop::Drain() {

@@ -80,6 +80,7 @@ class Loop {
  private:
   void Tick();
   void ScheduleTick();
+  bool IsDrained() const { return is_draining_ && connections_.empty(); }
   void EndIfDrained();
 
   ServerContext& context_;

@@ -348,6 +348,17 @@ TEST_F(HttpServerTest, StopWaitsForRequestsInFlightAndSendsTheirAnswers) {
   EXPECT_FALSE(LoopbackClient(server_->port()).is_connected());
 }
 
+TEST_F(HttpServerTest, StopEndsAtWhateverMomentItComes) {
+  // The loops tick every 50 ms: among many stops some meet a tick.
+  for (int i = 0; i < 100; ++i) {
+    Start({.thread_count = 4});
+    LoopbackClient client(server_->port());
+    EXPECT_EQ(client.Call("GET", i % 2 == 0 ? "/" : "/later").status, 200);
+    handler_.Join();
+    server_->Stop();
+  }
+}
+
 TEST_F(HttpServerTest, AClientThatLeavesWhileItsAnswerIsMadeHarmsNobody) {
   Start();
   handler_.Open(false);
