@@ -43,7 +43,7 @@ int ExitCode(const Status& status) {
   return status.code() == StatusCode::kInvalidArgument ? kExitUsage : kExitFailed;
 }
 
-void AddCommonFlags(CLI::App& command, CommonFlags& flags) {
+void AddCommandFlags(CLI::App& command, CommandFlags& flags) {
   command.add_option("--config", flags.config_file, "TOML file with the configuration")
       ->type_name("FILE");
   command.add_option("--data-dir", flags.data_dir, "folder that holds everything Poise keeps")
@@ -62,7 +62,7 @@ void AddCommonFlags(CLI::App& command, CommonFlags& flags) {
   }
 }
 
-Result<Configuration> LoadCommandConfiguration(const CommonFlags& flags) {
+Result<Configuration> LoadCommandConfiguration(const CommandFlags& flags) {
   ConfigurationSources sources;
   sources.file = flags.config_file;
   sources.environment = EnvironmentVariables();
@@ -89,7 +89,7 @@ LocalEngine::~LocalEngine() {
   if (!status.ok()) LogError("closing: " + status.message());
 }
 
-Result<std::unique_ptr<LocalEngine>> LocalEngine::Open(const CommonFlags& flags) {
+Result<std::unique_ptr<LocalEngine>> LocalEngine::Open(const CommandFlags& flags) {
   POISE_ASSIGN_OR_RETURN(const Configuration configuration, LoadCommandConfiguration(flags));
   return Open(configuration);
 }

@@ -28,7 +28,7 @@ inline constexpr int kExitUsage = 2;
 int ExitCode(const Status& status);
 
 // What was given on the command line that every command understands.
-struct CommonFlags {
+struct CommandFlags {
   std::string config_file;
   std::string data_dir;
   std::vector<std::pair<std::string, std::string>> options;  // key of the configuration, text
@@ -37,15 +37,15 @@ struct CommonFlags {
 
 // Adds --config, --data-dir, --json and one flag an option of the configuration (in a group of
 // their own, so that --help stays readable).
-void AddCommonFlags(CLI::App& command, CommonFlags& flags);
+void AddCommandFlags(CLI::App& command, CommandFlags& flags);
 
 // Reads file, environment and flags, and sets the log level.
-Result<Configuration> LoadCommandConfiguration(const CommonFlags& flags);
+Result<Configuration> LoadCommandConfiguration(const CommandFlags& flags);
 
 // An engine with what it needs around it, for commands that open the data directory themselves.
 class LocalEngine {
  public:
-  static Result<std::unique_ptr<LocalEngine>> Open(const CommonFlags& flags);
+  static Result<std::unique_ptr<LocalEngine>> Open(const CommandFlags& flags);
   static Result<std::unique_ptr<LocalEngine>> Open(const Configuration& configuration);
   ~LocalEngine();
 

@@ -11,7 +11,7 @@ namespace poise {
 namespace {
 
 struct DemoFlags {
-  CommonFlags common;
+  CommandFlags common;
   int seed = 1;
   int item_count = 2000;
   int shopper_count = 5000;
@@ -81,8 +81,13 @@ Status RunShoppers(const DemoShop& shop, HttpShopClient& client, const Clock& cl
 
 Status RunDemo(const DemoFlags& flags) {
   BlockStopSignals();
-  CommonFlags common = flags.common;
+  CommandFlags common = flags.common;
   if (common.data_dir.empty()) common.data_dir = "poise-demo";
+  // Shoppers of the demo come and go in seconds, so what came of a slate is settled as fast, and
+  // models follow. Whoever sets these, by flag, is obeyed: the later one counts.
+  common.options.insert(common.options.begin(), {{"feedback.no_outcome_after_s", "10"},
+                                                 {"training.interval_s", "30"},
+                                                 {"training.min_new_events", "2000"}});
   POISE_ASSIGN_OR_RETURN(const Configuration configuration, LoadCommandConfiguration(common));
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<RunningServer> running,
                          RunningServer::Start(configuration));
@@ -129,7 +134,7 @@ void AddDemoCommand(CLI::App& app, int& exit_code) {
                    "visits a second, about; 0: as fast as can be")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
-  AddCommonFlags(*command, flags->common);
+  AddCommandFlags(*command, flags->common);
   command->footer(
       "The shoppers' wishes are known to the demo alone, so it can say how near the slates come "
       "to\n"

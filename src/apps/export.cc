@@ -8,7 +8,7 @@
 namespace poise {
 namespace {
 
-Status RunExport(const CommonFlags& flags, const std::string& path) {
+Status RunExport(const CommandFlags& flags, const std::string& path) {
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<LocalEngine> local, LocalEngine::Open(flags));
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<ExportWriter> writer,
                          ExportWriter::Create(path, local->clock()));
@@ -38,10 +38,10 @@ Status RunExport(const CommonFlags& flags, const std::string& path) {
 void AddExportCommand(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("export", "Write items, users and events as JSON Lines, ids restored");
-  auto flags = std::make_shared<CommonFlags>();
+  auto flags = std::make_shared<CommandFlags>();
   auto path = std::make_shared<std::string>();
   command->add_option("file", *path, "where to write")->required()->type_name("FILE");
-  AddCommonFlags(*command, *flags);
+  AddCommandFlags(*command, *flags);
   command->callback([flags, path, &exit_code] { exit_code = ExitCode(RunExport(*flags, *path)); });
 }
 

@@ -7,7 +7,7 @@
 namespace poise {
 namespace {
 
-Status RunForget(const CommonFlags& flags, const std::string& user) {
+Status RunForget(const CommandFlags& flags, const std::string& user) {
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<LocalEngine> local, LocalEngine::Open(flags));
   POISE_ASSIGN_OR_RETURN(const ForgetReceipt receipt, local->engine().Forget({user}));
   if (flags.is_json) {
@@ -32,10 +32,10 @@ Status RunForget(const CommonFlags& flags, const std::string& user) {
 void AddForgetCommand(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("forget", "Erase a person: destroy the key to all that is kept of them");
-  auto flags = std::make_shared<CommonFlags>();
+  auto flags = std::make_shared<CommandFlags>();
   auto user = std::make_shared<std::string>();
   command->add_option("--user", *user, "the user's id")->required()->type_name("ID");
-  AddCommonFlags(*command, *flags);
+  AddCommandFlags(*command, *flags);
   command->callback([flags, user, &exit_code] { exit_code = ExitCode(RunForget(*flags, *user)); });
 }
 

@@ -11,7 +11,7 @@ namespace poise {
 namespace {
 
 struct ImportFlags {
-  CommonFlags common;
+  CommandFlags common;
   std::vector<std::string> sources;
   std::string mapping;
   std::string rejects_file;
@@ -154,7 +154,7 @@ void AddImportCommand(CLI::App& app, int& exit_code) {
   command->add_flag("--dry-run", flags->is_dry_run, "read and check everything, write nothing");
   command->add_flag("--from-start", flags->from_start,
                     "do not go on from an earlier cut-off import");
-  AddCommonFlags(*command, flags->common);
+  AddCommandFlags(*command, flags->common);
   command->footer(FormatList);
   command->callback([flags, &exit_code] { exit_code = ExitCode(RunImport(*flags)); });
 }

@@ -9,7 +9,7 @@ namespace poise {
 namespace {
 
 struct KeyFlags {
-  CommonFlags common;
+  CommandFlags common;
   std::string create;
   std::string revoke;
   std::vector<std::string> scopes = {"ingest", "recommend"};
@@ -66,7 +66,7 @@ void AddKeysCommand(CLI::App& app, int& exit_code) {
   command->add_option("--scopes", flags->scopes, "of the new key: ingest, recommend, read, admin")
       ->delimiter(',')
       ->capture_default_str();
-  AddCommonFlags(*command, flags->common);
+  AddCommandFlags(*command, flags->common);
   command->footer("The server of the data directory must not be running.");
   command->callback([flags, &exit_code] { exit_code = ExitCode(RunKeys(*flags)); });
 }

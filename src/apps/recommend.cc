@@ -8,7 +8,7 @@ namespace poise {
 namespace {
 
 struct RecommendFlags {
-  CommonFlags common;
+  CommandFlags common;
   RecommendRequest request;
   std::string user;
   std::vector<std::string> exclude;
@@ -81,7 +81,7 @@ void AddRecommendCommand(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--category", flags->request.categories, "only items of these categories");
   command->add_option("--exclude", flags->exclude, "items that may not be shown")->type_name("ID");
-  AddCommonFlags(*command, flags->common);
+  AddCommandFlags(*command, flags->common);
   command->callback([flags, &exit_code] { exit_code = ExitCode(RunRecommend(*flags)); });
 }
 

@@ -6,7 +6,7 @@
 namespace poise {
 namespace {
 
-Status RunServe(const CommonFlags& flags) {
+Status RunServe(const CommandFlags& flags) {
   BlockStopSignals();
   POISE_ASSIGN_OR_RETURN(const Configuration configuration, LoadCommandConfiguration(flags));
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<RunningServer> running,
@@ -27,8 +27,8 @@ Status RunServe(const CommonFlags& flags) {
 
 void AddServeCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("serve", "Serve the HTTP API until told to stop");
-  auto flags = std::make_shared<CommonFlags>();
-  AddCommonFlags(*command, *flags);
+  auto flags = std::make_shared<CommandFlags>();
+  AddCommandFlags(*command, *flags);
   command->footer(
       "The first start makes a key with all scopes and prints it once; `poise keys` makes others.\n"
       "Stop with Ctrl-C or SIGTERM: what is under way is answered first.");

@@ -8,7 +8,7 @@
 namespace poise {
 namespace {
 
-Status Train(const CommonFlags& flags) {
+Status Train(const CommandFlags& flags) {
   POISE_ASSIGN_OR_RETURN(const std::unique_ptr<LocalEngine> local, LocalEngine::Open(flags));
   Progress progress(local->clock(), "training", "epochs", 0, flags.is_json ? nullptr : stderr);
   POISE_ASSIGN_OR_RETURN(const std::vector<ModelDescription> models,
@@ -40,8 +40,8 @@ Status Train(const CommonFlags& flags) {
 
 void AddTrainCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("train", "Train every configured model on all events");
-  auto flags = std::make_shared<CommonFlags>();
-  AddCommonFlags(*command, *flags);
+  auto flags = std::make_shared<CommandFlags>();
+  AddCommandFlags(*command, *flags);
   command->callback([flags, &exit_code] { exit_code = ExitCode(Train(*flags)); });
 }
 

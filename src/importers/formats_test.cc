@@ -35,7 +35,7 @@ TEST(MovieLens100k, ReadsRatingsFilmsAndPeopleFromTheFolder) {
   Scratch scratch;
   scratch.Write("u.data", "1\t10\t4\t881250949\n2\t10\t6\t881250950\n2\t11\tx\t1\n2\t11\t3\n");
   scratch.Write("u.item",
-                "10|L\xe9on (1994)|01-Feb-1994||http://example.org/leon|"
+                "10|L\xe9on (1994)|01-Feb-1994||http://films.example/leon|"
                 "0|1|0|0|0|0|0|0|0|0|0|0|0|0|0|0|1|0|0\n"
                 "11|Old One (1931)|01-Jan-1931|||1|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n");
   scratch.Write("u.user", "1|24|M|writer|85711\n");

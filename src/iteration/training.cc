@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "features/training_view.h"
 #include "models/registry.h"
 
 namespace poise {

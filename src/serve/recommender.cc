@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "crypto/random.h"
 #include "explain/reason.h"
+#include "features/user_view.h"
 #include "metrics/metrics.h"
 #include "policy/decide.h"
 #include "policy/decision_codec.h"

@@ -143,7 +143,7 @@ class Machine:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.server.poll() is None:
             text = log.read_text(encoding="utf-8")
-            address = re.search(r"http://127\.0\.0\.1:(\d+)", text)
+            address = re.search(r"http://127.0.0.1:(\d+)", text)
             if address:
                 self.port = int(address.group(1))
                 self.environment["URL"] = f"http://127.0.0.1:{self.port}"
