@@ -7,7 +7,7 @@
 //
 // Place    serve/ -> [CandidateCache] <- candidates/retriever.h
 // Threads  All methods may run concurrently; 64 shards, each with its own lock.
-// Cost     A hit: one lock, one probe, one reference count; below 200 ns. When full the sets not
+// Cost     A hit: one lock, one probe, one reference count; about 200 ns. When full the sets not
 //          used since the hand last passed go first.
 #pragma once
 

@@ -13,7 +13,7 @@
 //          sd, an item that appears twice, sizes that disagree, a negative number of slots. Fewer
 //          candidates than slots is no error: the slate is shorter.
 // Threads  May run concurrently: the Rng is its own, seeded by `seed`.
-// Cost     Some 8 us for 500 candidates and 10 slots; allocates only what the decision holds.
+// Cost     Some 15 us for 500 candidates and 10 slots; allocates only what the decision holds.
 // Source   Plackett-Luce without replacement, docs/math/plackett-luce.md.
 #pragma once
 
