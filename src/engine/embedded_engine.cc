@@ -49,6 +49,20 @@ Status ValidatePageLimit(int limit) {
   return InvalidArgument(fmt::format("limit: must be in [1, {}], got {}", kMaxPage, limit));
 }
 
+// What is exhausted, in the words that the doors know, and without a path of this machine.
+Status AtTheDoor(Status status) {
+  if (status.code() != StatusCode::kResourceExhausted) return status;
+  if (status.message().find("queue") != std::string::npos) {
+    return ResourceExhausted("queue full: more is waiting for the disk than it takes; try again");
+  }
+  return ResourceExhausted("disk full: writes are refused until there is space, reads go on");
+}
+
+std::vector<Status> AtTheDoor(std::vector<Status> statuses) {
+  for (Status& status : statuses) status = AtTheDoor(std::move(status));
+  return statuses;
+}
+
 }  // namespace
 
 std::vector<std::string> EngineTableNames() {
@@ -282,12 +296,12 @@ Status EmbeddedEngine::Refresh(RefreshCause cause) {
 }
 
 std::vector<Status> EmbeddedEngine::UpsertItems(std::span<const ItemRecord> items) {
-  return catalog_->UpsertItems(items);
+  return AtTheDoor(catalog_->UpsertItems(items));
 }
 
 Result<ItemRecord> EmbeddedEngine::GetItem(const ItemId& id) { return catalog_->GetItem(id); }
 
-Status EmbeddedEngine::DeleteItem(const ItemId& id) { return catalog_->DeleteItem(id); }
+Status EmbeddedEngine::DeleteItem(const ItemId& id) { return AtTheDoor(catalog_->DeleteItem(id)); }
 
 Result<Page<ItemRecord>> EmbeddedEngine::ListItems(std::string_view cursor, int limit) {
   POISE_RETURN_IF_ERROR(ValidatePageLimit(limit));
@@ -297,12 +311,12 @@ Result<Page<ItemRecord>> EmbeddedEngine::ListItems(std::string_view cursor, int 
 }
 
 std::vector<Status> EmbeddedEngine::UpsertUsers(std::span<const UserRecord> users) {
-  return catalog_->UpsertUsers(users);
+  return AtTheDoor(catalog_->UpsertUsers(users));
 }
 
 Result<UserRecord> EmbeddedEngine::GetUser(const UserId& id) { return catalog_->GetUser(id); }
 
-Status EmbeddedEngine::DeleteUser(const UserId& id) { return catalog_->DeleteUser(id); }
+Status EmbeddedEngine::DeleteUser(const UserId& id) { return AtTheDoor(catalog_->DeleteUser(id)); }
 
 Result<Page<UserRecord>> EmbeddedEngine::ListUsers(std::string_view cursor, int limit) {
   POISE_RETURN_IF_ERROR(ValidatePageLimit(limit));
@@ -333,7 +347,7 @@ void EmbeddedEngine::RecordEvents(std::vector<Event> events,
           result.outcome = EventResult::Outcome::kRejected;
           break;
       }
-      result.status = std::move(each.status);
+      result.status = AtTheDoor(std::move(each.status));
       results.push_back(std::move(result));
     }
     done(std::move(results));
@@ -381,12 +395,13 @@ Result<ForgetReceipt> EmbeddedEngine::Forget(const UserId& id) {
   // Before the erasure, so that a crash in between leaves no way back to an older publication.
   POISE_RETURN_IF_ERROR(publications_->ForgetOlder());
   ++forget_count_;
-  POISE_ASSIGN_OR_RETURN(const ForgetResult forgotten, events_->Forget(key));
+  const Result<ForgetResult> forgotten = events_->Forget(key);
+  if (!forgotten.ok()) return AtTheDoor(forgotten.status());
   recommender_->cache().Forget(key);
   const bool has_models = publication_.Load() != nullptr;
   return ForgetReceipt{.user_pseudonym = Hex(key),
-                       .forgotten = forgotten.forgotten,
-                       .was_known = forgotten.was_known,
+                       .forgotten = forgotten->forgotten,
+                       .was_known = forgotten->was_known,
                        .model_erasure = has_models
                                             ? "what they taught leaves the models at the next "
                                               "publication; the rest is gone"

@@ -50,12 +50,15 @@ class Server:
     def _wait_until_ready(self, deadline):
         self._has_address.wait(max(0.0, deadline - time.monotonic()))
         while time.monotonic() < deadline and self.process.poll() is None and self.port is not None:
+            client = Client(self)
             try:
-                status, _ = Client(self).get("/health/ready")
+                status, _ = client.get("/health/ready")
                 if status == 200 and self.key is not None:
                     return
             except (OSError, http.client.HTTPException):
                 pass
+            finally:
+                client.close()
             time.sleep(0.01)
         raise RuntimeError("poise serve did not become ready:\n" + "\n".join(self.lines))
 

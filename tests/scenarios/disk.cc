@@ -4,7 +4,8 @@
 namespace poise {
 namespace {
 
-Status Full() { return ResourceExhausted("disk full"); }
+// Not in the door's words, so that translating them is tried too.
+Status Full() { return ResourceExhausted("write: no space left on device"); }
 
 class SwitchedFile final : public File {
  public:
