@@ -6,36 +6,37 @@
 #include <string>
 #include <vector>
 
-#include "models/factorization/factorization.h"
-#include "models/factorization/ials.h"
-#include "models/neighbours/item_knn.h"
-#include "models/neighbours/latent_knn.h"
-#include "models/neighbours/user_knn.h"
-#include "models/popularity/popularity.h"
-#include "models/popularity/trending.h"
-
 namespace poise {
+
+// clang-format off
+// One row a model: the word in Make<word>Trainer(), Load<word>() and Describe<word>(), which its
+// header declares; its name; whether it ranks, foretells ratings, or both; what it goes by.
+#define POISE_MODELS(row) \
+  row(Popularity, "popularity", kBoth, "what most users like, the same for everybody") \
+  row(Trending, "trending", kRanks, "what users like lately, the same for everybody") \
+  row(ItemKnn, "item-knn", kBoth, "items like those that the user liked") \
+  row(UserKnn, "user-knn", kBoth, "what the users most like this one liked") \
+  row(LatentKnn, "latent-knn", kRates, "the stars of rated items that lie near in the factorization's space") \
+  row(Factorization, "factorization", kBoth, "the stars that vectors and biases of users and items foretell") \
+  row(Ials, "ials", kRanks, "vectors of users and items, learned from what was taken and what was not")
+// clang-format on
+
+#define POISE_DECLARE_MODEL(word, name, task, sentence)                                           \
+  Result<std::unique_ptr<const Trainer>> Make##word##Trainer(const ParameterTexts&, Task);        \
+  Result<std::unique_ptr<const InterestModel>> Load##word(std::shared_ptr<const SnapshotReader>); \
+  std::vector<ParameterDescription> Describe##word();
+POISE_MODELS(POISE_DECLARE_MODEL)
+
 namespace {
 
 constexpr std::uint32_t kFormatVersion = 1;
 
-constexpr ModelKind kModelKinds[] = {
-    {"popularity", "what most users like, the same for everybody", /*can_rank=*/true,
-     /*can_rate=*/true, MakePopularityTrainer, LoadPopularity, DescribePopularity},
-    {"trending", "what users like lately, the same for everybody", /*can_rank=*/true,
-     /*can_rate=*/false, MakeTrendingTrainer, LoadTrending, DescribeTrending},
-    {"item-knn", "items like those that the user liked", /*can_rank=*/true, /*can_rate=*/true,
-     MakeItemKnnTrainer, LoadItemKnn, DescribeItemKnn},
-    {"user-knn", "what the users most like this one liked", /*can_rank=*/true, /*can_rate=*/true,
-     MakeUserKnnTrainer, LoadUserKnn, DescribeUserKnn},
-    {"latent-knn", "the stars of rated items that lie near in the factorization's space",
-     /*can_rank=*/false, /*can_rate=*/true, MakeLatentKnnTrainer, LoadLatentKnn, DescribeLatentKnn},
-    {"factorization", "the stars that vectors and biases of users and items foretell",
-     /*can_rank=*/true, /*can_rate=*/true, MakeFactorizationTrainer, LoadFactorization,
-     DescribeFactorization},
-    {"ials", "vectors of users and items, learned from what was taken and what was not",
-     /*can_rank=*/true, /*can_rate=*/false, MakeIalsTrainer, LoadIals, DescribeIals},
-};
+enum Tasks { kRanks, kRates, kBoth };
+
+#define POISE_LIST_MODEL(word, name, tasks, sentence)                                    \
+  {name,       sentence,      (tasks) != kRates, (tasks) != kRanks, Make##word##Trainer, \
+   Load##word, Describe##word},
+constexpr ModelKind kModelKinds[] = {POISE_MODELS(POISE_LIST_MODEL)};
 
 std::string SnapshotKind(std::string_view name) { return fmt::format("model:{}", name); }
 
