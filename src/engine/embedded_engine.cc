@@ -419,8 +419,8 @@ Result<TrainingView> EmbeddedEngine::MakeTrainingView() {
 }
 
 Result<std::vector<ModelDescription>> EmbeddedEngine::Train(Progress* progress) {
-  const std::unique_lock lock(training_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return FailedPrecondition("a training is under way already");
+  // One that the clock began may be under way: this one must know all events of now, so it waits.
+  const std::lock_guard lock(training_mutex_);
   is_training_ = true;
   is_training_requested_ = false;
   const auto run = [&]() -> Status {
