@@ -19,6 +19,7 @@ float Trends::Decay(std::uint32_t from_s, std::uint32_t to_s) const {
 void Trends::Add(ItemRow item, EventType type, std::uint32_t time_s) {
   const std::lock_guard lock(mutex_);
   if (Index(item) >= cells_.size()) cells_.resize(Index(item) + std::size_t{1});
+  newest_s_ = std::max(newest_s_, time_s);
   Cell& cell = cells_[Index(item)];
   if (time_s >= cell.time_s) {
     cell.weight = cell.weight * Decay(cell.time_s, time_s) + weights_[type];
@@ -33,6 +34,7 @@ std::vector<ScoredRow> Trends::Top(std::size_t count, std::uint32_t now_s) const
   std::vector<ScoredRow> rows;
   {
     const std::lock_guard lock(mutex_);
+    now_s = std::min(now_s, newest_s_);
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       const float score = cells_[i].weight * Decay(cells_[i].time_s, now_s);
       if (score > kLeast) rows.push_back({static_cast<ItemRow>(i), score});
@@ -56,12 +58,15 @@ Status Trends::Load(const SnapshotReader& reader) {
   POISE_ASSIGN_OR_RETURN(const std::span<const Cell> cells, reader.Array<Cell>("trends"));
   const std::lock_guard lock(mutex_);
   cells_.assign(cells.begin(), cells.end());
+  newest_s_ = 0;
+  for (const Cell& cell : cells_) newest_s_ = std::max(newest_s_, cell.time_s);
   return Status::Ok();
 }
 
 void Trends::Reset() {
   const std::lock_guard lock(mutex_);
   cells_.clear();
+  newest_s_ = 0;
 }
 
 }  // namespace poise

@@ -32,7 +32,9 @@ class Trends {
 
   void Add(ItemRow item, EventType type, std::uint32_t time_s);
 
-  // The `count` highest, best first, as of `now_s`; items that hardly move any more are left out.
+  // The `count` highest, best first, as of `now_s` or of the newest event if that is earlier: a
+  // shop that rests, or whose past was imported, keeps its trends. Items that hardly move beside
+  // the newest are left out.
   std::vector<ScoredRow> Top(std::size_t count, std::uint32_t now_s) const;
 
   // Section "trends".
@@ -52,6 +54,7 @@ class Trends {
   const double half_life_s_;
   mutable std::mutex mutex_;
   std::vector<Cell> cells_;
+  std::uint32_t newest_s_ = 0;
 };
 
 }  // namespace poise

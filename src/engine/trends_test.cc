@@ -36,10 +36,19 @@ TEST(Trends, OrderOfArrivalDoesNotMatter) {
   EXPECT_NEAR(trends.Top(1, 1000)[0].score, expected, 1e-4);
 }
 
-TEST(Trends, WhatHardlyMovesIsLeftOut) {
+TEST(Trends, WhatHardlyMovesBesideTheNewestIsLeftOut) {
   Trends trends(EventWeights{}, kHalfLife);
   trends.Add(ItemRow{0}, EventType::kClick, 1000);
-  EXPECT_TRUE(trends.Top(10, 1000 + 50 * static_cast<std::uint32_t>(kHalfLife)).empty());
+  trends.Add(ItemRow{1}, EventType::kClick, 1000 + 50 * static_cast<std::uint32_t>(kHalfLife));
+  const auto top = trends.Top(10, 1'000'000);
+  ASSERT_EQ(top.size(), 1U);
+  EXPECT_EQ(top[0].item, ItemRow{1});
+}
+
+TEST(Trends, AShopThatRestsKeepsItsTrends) {
+  Trends trends(EventWeights{}, kHalfLife);
+  trends.Add(ItemRow{0}, EventType::kClick, 1000);
+  EXPECT_EQ(trends.Top(10, 4'000'000'000).size(), 1U);
 }
 
 }  // namespace
