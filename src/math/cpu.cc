@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "math/cpu.h"
 
+#include <cpuid.h>
+
 #include <array>
 
 namespace poise {
@@ -8,10 +10,16 @@ namespace {
 
 constexpr std::array kLevels = {SimdLevel::kBaseline, SimdLevel::kAvx2, SimdLevel::kAvx512};
 
+// Clang 14's __builtin_cpu_supports() does not know this feature.
+bool HasHalfPrecisionConversion() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 SimdLevel DetectSimdLevel() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0 ||
-      __builtin_cpu_supports("f16c") == 0) {
+      !HasHalfPrecisionConversion()) {
     return SimdLevel::kBaseline;
   }
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
