@@ -202,8 +202,10 @@ std::string MetricsRegistry::Text() const {
     constexpr std::array<std::string_view, 3> kKinds = {"counter", "gauge", "histogram"};
     out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, Escaped(family.help), name,
                        kKinds[static_cast<std::size_t>(family.kind)]);
-    for (const auto& [labels, metric] : family.by_labels) {
-      std::visit([&](const auto* m) { AppendText(out, name, labels, *m); }, metric);
+    for (const auto& entry : family.by_labels) {
+      std::visit([&, &family_name = name](
+                     const auto* metric) { AppendText(out, family_name, entry.first, *metric); },
+                 entry.second);
     }
   }
   return out;
