@@ -65,7 +65,7 @@ Result<std::unique_ptr<ByteSource>> OpenFile(const std::string& path) {
 
 Result<std::size_t> MemorySource::Read(char* out, std::size_t size) {
   const std::size_t count = std::min({size, step_, bytes_.size() - at_});
-  std::memcpy(out, bytes_.data() + at_, count);
+  if (count > 0) std::memcpy(out, bytes_.data() + at_, count);  // an empty view may be null
   at_ += count;
   return count;
 }

@@ -227,21 +227,26 @@ TEST(SegmentLog, ClosingMakesBufferedRecordsDurable) {
 class HeldCommit {
  public:
   explicit HeldCommit(SegmentLog& log) {
-    const Status status = log.AppendAsync(Batch({"held"}), [this](Result<LogPosition>) {
-      entered_.count_down();
-      released_.wait();
-    });
+    const Status status =
+        log.AppendAsync(Batch({"held"}), [latches = latches_](Result<LogPosition>) {
+          latches->entered.count_down();
+          latches->released.wait();
+        });
     if (!status.ok()) std::abort();
-    entered_.wait();
+    latches_->entered.wait();
   }
   ~HeldCommit() { Release(); }
   void Release() {
-    if (!released_.try_wait()) released_.count_down();
+    if (!latches_->released.try_wait()) latches_->released.count_down();
   }
 
  private:
-  std::latch entered_{1};
-  std::latch released_{1};
+  struct Latches {
+    std::latch entered{1};
+    std::latch released{1};
+  };
+  // Shared with the commit thread, which may still be leaving wait() when this object is gone.
+  const std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
 };
 
 TEST(SegmentLog, AFullQueueIsRefusedAtTheDoorAndDoneIsNotCalled) {
