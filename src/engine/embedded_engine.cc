@@ -29,6 +29,9 @@ constexpr std::chrono::seconds kEpochEvery{60};
 constexpr std::chrono::seconds kEpochAfterCatalogChange{5};
 constexpr std::chrono::milliseconds kTickEvery{200};
 constexpr std::uint64_t kCheckpointBytes = 4 << 20;
+// A start replays what came after the snapshot: some 300,000 records a second.
+constexpr std::uint64_t kSnapshotAfterRecords = 100'000;
+constexpr std::chrono::seconds kSnapshotAtMostEvery{5};
 
 std::string Hex(const UserKey& key) {
   std::string text;
@@ -49,13 +52,23 @@ Status ValidatePageLimit(int limit) {
   return InvalidArgument(fmt::format("limit: must be in [1, {}], got {}", kMaxPage, limit));
 }
 
-// What is exhausted, in the words that the doors know, and without a path of this machine.
+// A full queue or disk in the words that the doors know, and without a path of this machine. What
+// else is exhausted (the catalog's rows) keeps its own words.
 Status AtTheDoor(Status status) {
   if (status.code() != StatusCode::kResourceExhausted) return status;
-  if (status.message().find("queue") != std::string::npos) {
+  const std::string& message = status.message();
+  const auto says = [&](std::string_view words) {
+    return message.find(words) != std::string::npos;
+  };
+  if (message.starts_with("log queue:")) {
     return ResourceExhausted("queue full: more is waiting for the disk than it takes; try again");
   }
-  return ResourceExhausted("disk full: writes are refused until there is space, reads go on");
+  // What strerror() and SQLite call a full disk, a quota and the largest file there may be.
+  if (says("disk") || says("No space left") || says("no space") || says("quota") ||
+      says("File too large")) {
+    return ResourceExhausted("disk full: writes are refused until there is space, reads go on");
+  }
+  return status;
 }
 
 std::vector<Status> AtTheDoor(std::vector<Status> statuses) {
@@ -296,7 +309,13 @@ Status EmbeddedEngine::Refresh(RefreshCause cause) {
 }
 
 std::vector<Status> EmbeddedEngine::UpsertItems(std::span<const ItemRecord> items) {
-  return AtTheDoor(catalog_->UpsertItems(items));
+  std::vector<Status> statuses = AtTheDoor(catalog_->UpsertItems(items));
+  // The first items of a shop need not wait for the clock: an empty slate helps nobody.
+  if (state_.Load()->lists->item_count == 0 && catalog_->view()->row_count() > 0) {
+    const Status status = Refresh(RefreshCause::kModels);
+    if (!status.ok()) LogError("the first items wait for the next refresh: " + status.message());
+  }
+  return statuses;
 }
 
 Result<ItemRecord> EmbeddedEngine::GetItem(const ItemId& id) { return catalog_->GetItem(id); }
@@ -553,8 +572,11 @@ Status EmbeddedEngine::Chores() {
   }
   const Timestamp now = clock_.Now();
   const Timestamp last{last_snapshot_micros_.load()};
-  if (now - last >= std::chrono::seconds(configuration_.storage.snapshot_interval_s) &&
-      events_->snapshot_position() != log_->end()) {
+  const std::uint64_t behind = log_->end().value - events_->snapshot_position().value;
+  const bool is_long = behind >= kSnapshotAfterRecords && now - last >= kSnapshotAtMostEvery;
+  const bool is_old =
+      behind > 0 && now - last >= std::chrono::seconds(configuration_.storage.snapshot_interval_s);
+  if (is_long || is_old) {
     last_snapshot_micros_ = now.micros;
     keep("snapshot", events_->SaveSnapshot());
   }

@@ -120,6 +120,7 @@ class Engine {
   virtual Result<Page<UserRecord>> ListUsers(std::string_view cursor, int limit) = 0;
 
   // Calls `done` with one result an event, once all accepted ones are on disk; from any thread.
+  // Waits itself for a write when a person or an item is new: not for a thread that must not block.
   // When the queue is full every event is rejected with kResourceExhausted.
   virtual void RecordEvents(std::vector<Event> events,
                             std::function<void(std::vector<EventResult>)> done) = 0;

@@ -121,6 +121,40 @@ TEST_F(EngineTest, AnEmptyShopAnswersWithAnEmptySlate) {
   EXPECT_EQ(response.eligible_count, 0U);
 }
 
+TEST_F(EngineTest, TheFirstItemsAreShownWithoutWaitingForTheClock) {
+  Open();
+  EXPECT_TRUE(Recommend("early-bird").items.empty());
+  const ItemRecord item = Item(1);
+  ASSERT_TRUE(engine_->UpsertItems({&item, 1})[0].ok());
+  const RecommendResponse response = Recommend("early-bird");
+  ASSERT_EQ(response.items.size(), 1U);
+  EXPECT_EQ(response.items[0].item.value, "item-1");
+}
+
+TEST_F(EngineTest, ASnapshotIsDueByLengthOfTheLogAndNotOnlyByTime) {
+  configuration_.storage.snapshot_interval_s = 86'400;
+  Open();
+  FillShop();
+  const auto snapshots = [&] {
+    std::string names;
+    for (const auto& entry : fs::directory_iterator(directory_ + "/state")) {
+      names += entry.path().filename().string() + "\n";
+    }
+    return names;
+  };
+  clock_.Advance(std::chrono::seconds(10));
+  ASSERT_TRUE(engine_->Tick().ok());
+  const std::string before = snapshots();
+  std::vector<Event> events;
+  for (int i = 0; i < 10'000; ++i) {
+    events.push_back(EventOf(fmt::format("user-{}", i % 60), i % kItems, EventType::kView));
+  }
+  for (int batch = 0; batch < 10; ++batch) engine_->RecordEventsAndWait(events);
+  clock_.Advance(std::chrono::seconds(10));
+  ASSERT_TRUE(engine_->Tick().ok());
+  EXPECT_NE(snapshots(), before);
+}
+
 TEST_F(EngineTest, AnswersWithDistinctItemsAndTheirOdds) {
   Open();
   FillShop();
