@@ -24,9 +24,10 @@ constexpr std::size_t kListLength = 1000;
 constexpr std::size_t kFreshListLength = 2000;
 constexpr std::uint32_t kGraduationTrials = 50;  // shown so often an item is no longer fresh
 constexpr std::chrono::seconds kRefreshEvery{1};
-// Candidate sets are kept per user until the epoch moves, so it moves seldom.
-constexpr std::chrono::seconds kEpochEvery{60};
+// Everybody's candidates are made anew once a minute, and in a third of it while items change.
+constexpr std::chrono::milliseconds kEpochEvery{60'000 / kEpochTurn};
 constexpr std::chrono::seconds kEpochAfterCatalogChange{5};
+constexpr std::uint64_t kEpochStepAfterCatalogChange = kEpochTurn / 4;
 constexpr std::chrono::milliseconds kTickEvery{200};
 constexpr std::uint64_t kCheckpointBytes = 4 << 20;
 // A start replays what came after the snapshot: some 300,000 records a second.
@@ -122,7 +123,10 @@ EmbeddedEngine::EmbeddedEngine(const Configuration& configuration, Env& env, con
       pending_gauge_(metrics.GetGauge("poise_decisions_pending",
                                       "Decisions that wait for what will come of them.")),
       training_counter_(
-          metrics.GetCounter("poise_trainings_total", "Publications of newly trained models.")) {}
+          metrics.GetCounter("poise_trainings_total", "Publications of newly trained models.")),
+      refresh_histogram_(metrics.GetHistogram("poise_refresh_seconds",
+                                              "Time to make the lists that requests share.",
+                                              LatencyBoundsSeconds())) {}
 
 EmbeddedEngine::~EmbeddedEngine() {
   const Status status = Close();
@@ -256,6 +260,7 @@ std::shared_ptr<const SharedLists> EmbeddedEngine::MakeLists(
 
 Status EmbeddedEngine::Refresh(RefreshCause cause) {
   const std::lock_guard lock(refresh_mutex_);
+  const auto start = clock_.Steady();
   const Timestamp now = clock_.Now();
   const std::shared_ptr<const ServingState> before = state_.Load();
   const std::shared_ptr<const CatalogView> catalog = catalog_->view();
@@ -296,15 +301,18 @@ Status EmbeddedEngine::Refresh(RefreshCause cause) {
   }
 
   const bool catalog_changed = catalog->version() != listed_catalog_version_;
-  const bool is_due =
-      now - last_epoch_ >= (catalog_changed ? kEpochAfterCatalogChange : kEpochEvery);
-  if (cause == RefreshCause::kModels || is_due) {
-    next->epoch = ++epoch_;
-    last_epoch_ = now;
+  if (cause == RefreshCause::kModels) ++next->models_epoch;
+  if (catalog_changed && now - last_epoch_ >= kEpochAfterCatalogChange) {
+    next->lists_epoch += kEpochStepAfterCatalogChange;
     listed_catalog_version_ = catalog->version();
+    last_epoch_ = now;
+  } else if (!catalog_changed && now - last_epoch_ >= kEpochEvery) {
+    ++next->lists_epoch;
+    last_epoch_ = now;
   }
   last_refresh_ = now;
   state_.Publish(std::move(next));
+  refresh_histogram_.Observe(std::chrono::duration<double>(clock_.Steady() - start).count());
   return Status::Ok();
 }
 

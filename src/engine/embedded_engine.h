@@ -39,6 +39,7 @@ namespace poise {
 
 class Counter;
 class Gauge;
+class Histogram;
 
 class EmbeddedEngine final : public Engine {
  public:
@@ -124,8 +125,7 @@ class EmbeddedEngine final : public Engine {
   Published<ServingState> state_;
   std::unique_ptr<Recommender> recommender_;
 
-  std::mutex refresh_mutex_;  // one Refresh() at a time; guards the four below
-  std::uint64_t epoch_ = 0;
+  std::mutex refresh_mutex_;  // one Refresh() at a time; guards the three below
   std::uint64_t listed_catalog_version_ = 0;
   Timestamp last_refresh_;
   Timestamp last_epoch_;
@@ -153,6 +153,7 @@ class EmbeddedEngine final : public Engine {
   Gauge& model_age_gauge_;
   Gauge& pending_gauge_;
   Counter& training_counter_;
+  Histogram& refresh_histogram_;
 };
 
 }  // namespace poise

@@ -131,6 +131,29 @@ TEST_F(EngineTest, TheFirstItemsAreShownWithoutWaitingForTheClock) {
   EXPECT_EQ(response.items[0].item.value, "item-1");
 }
 
+TEST_F(EngineTest, CandidatesAreMadeAnewAFewPeopleAtATime) {
+  Open();
+  FillShop();
+  const Counter& retrievals = metrics_->GetCounter("poise_retrievals_total",
+                                                   "Candidate sets made, not found in the cache.");
+  const auto retrieved_for_everybody = [&] {
+    const std::uint64_t before = retrievals.Value();
+    for (int user = 0; user < 60; ++user) Recommend(fmt::format("user-{}", user));
+    return retrievals.Value() - before;
+  };
+  EXPECT_EQ(retrieved_for_everybody(), 60U);
+  EXPECT_EQ(retrieved_for_everybody(), 0U) << "kept while nothing changes";
+  std::uint64_t in_a_minute = 0;
+  for (int step = 0; step < 16; ++step) {
+    clock_.Advance(std::chrono::seconds(4));
+    ASSERT_TRUE(engine_->Tick().ok());
+    const std::uint64_t retrieved = retrieved_for_everybody();
+    EXPECT_LT(retrieved, 20U) << "all at once would be a burst";
+    in_a_minute += retrieved;
+  }
+  EXPECT_EQ(in_a_minute, 60U);
+}
+
 TEST_F(EngineTest, ASnapshotIsDueByLengthOfTheLogAndNotOnlyByTime) {
   configuration_.storage.snapshot_interval_s = 86'400;
   Open();

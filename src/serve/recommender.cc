@@ -104,7 +104,9 @@ Recommender::Recommender(const Parts& parts, const RecommenderOptions& options)
       exploited_slots_(parts.metrics.GetCounter("poise_slots_total", "Slots filled, by intent.",
                                                 {{"intent", "exploit"}})),
       unlogged_(parts.metrics.GetCounter("poise_decisions_unlogged_total",
-                                         "Decisions that the log could not take.")) {}
+                                         "Decisions that the log could not take.")),
+      retrievals_(parts.metrics.GetCounter("poise_retrievals_total",
+                                           "Candidate sets made, not found in the cache.")) {}
 
 std::optional<PersonRef> Recommender::PersonOf(const UserId& user, std::string_view session) const {
   if (!user.value.empty()) return parts_.keys.User(user);
@@ -175,16 +177,17 @@ std::shared_ptr<const CandidateSet> Recommender::Candidates(
     std::vector<Degradation>& degraded) {
   const bool is_narrow = !request.categories.empty();
   const bool is_cacheable = asker.person.has_value() && !asker.has_request_history && !is_narrow;
-  const CandidateCache::Version version{asker.version, state.epoch, StableHash(request.placement)};
+  const std::uint64_t person = asker.person.has_value() ? UserKeyHash{}(asker.person->key) : 0;
+  const std::uint64_t epoch =
+      Mix64(state.models_epoch) ^ (state.lists_epoch + person % kEpochTurn) / kEpochTurn;
+  const CandidateCache::Version version{asker.version, epoch, StableHash(request.placement)};
   if (is_cacheable) {
     if (auto cached = cache_.Find(asker.person->key, version)) return cached;
   }
 
   RetrieveInput input{.user = asker.view, .lists = state.lists.get(), .allowed = {}};
-  input.salt = Mix64(state.epoch);
-  if (asker.person.has_value()) {
-    input.salt ^= UserKeyHash{}(asker.person->key);
-  } else {
+  input.salt = Mix64(epoch) ^ person;
+  if (!asker.person.has_value()) {
     // Nobody to be consistent for: each anonymous request may see another part of the catalog.
     std::array<std::uint8_t, sizeof input.salt> chance;
     RandomNonceBytes(chance);
@@ -204,6 +207,7 @@ std::shared_ptr<const CandidateSet> Recommender::Candidates(
     degraded.push_back({"candidates", "no time to ask the models: shared lists only"});
   }
   const auto before = parts_.clock.Steady();
+  retrievals_.Increment();
   auto set = std::make_shared<const CandidateSet>(retriever->Retrieve(input));
   if (retriever == state.retriever.get()) {
     const std::int64_t cost = (parts_.clock.Steady() - before).count();

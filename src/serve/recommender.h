@@ -109,6 +109,7 @@ class Recommender {
   Counter& explored_slots_;
   Counter& exploited_slots_;
   Counter& unlogged_;
+  Counter& retrievals_;
 };
 
 }  // namespace poise

@@ -24,10 +24,15 @@ struct ScoredRow {
   float score = 0;
 };
 
+inline constexpr std::uint64_t kEpochTurn = 16;
+
 struct ServingState {
   std::uint64_t model_version = 0;  // 0: nothing trained yet
-  // Grows whenever candidate sets made before are no longer right.
-  std::uint64_t epoch = 0;
+  // Grows when the models change: no candidate set made before is right.
+  std::uint64_t models_epoch = 0;
+  // Grows with the shared lists. A person's candidates are made anew once in kEpochTurn steps, each
+  // person's at another step: all at once would be a burst of retrievals every minute.
+  std::uint64_t lists_epoch = 0;
   std::shared_ptr<const Retriever> retriever;  // never null
   // Answers from the shared lists alone, when there is no time for more. Never null.
   std::shared_ptr<const Retriever> fallback;
