@@ -47,6 +47,14 @@ std::uint8_t BitOf(EventType type) {
 // Decisions are numbered as they come, from 1, and leave in the same order, so a number finds its
 // decision in the deque, and a number below the first is one that has left.
 struct Joiner::State {
+  // The tables have their full size from the start: growing one under the lock would hold up every
+  // request for as long as it takes to move a hundred thousand entries.
+  explicit State(std::size_t max_decisions) {
+    constexpr std::size_t kMostReserved = 1 << 20;
+    by_id.reserve(std::min(max_decisions, kMostReserved));
+    latest_of_user.reserve(std::min(max_decisions, kMostReserved));
+  }
+
   mutable std::mutex mutex;
   std::deque<Pending> pending;
   std::uint64_t first = 1;         // number of pending.front()
@@ -111,7 +119,7 @@ LoggedChoice RowOf(const Pending& decision, const PendingSlot& slot) {
 }  // namespace
 
 Joiner::Joiner(const JoinerOptions& options)
-    : options_(options), state_(std::make_unique<State>()) {}
+    : options_(options), state_(std::make_unique<State>(options.max_decisions)) {}
 Joiner::~Joiner() = default;
 
 void Joiner::OnDecision(const Decision& decision) {
@@ -292,7 +300,7 @@ Status Joiner::Load(const SnapshotReader& reader) {
   constexpr std::size_t kMinPendingBytes = 42;
   constexpr std::size_t kSlotBytes = 26;
   const Status damaged = DataLoss("joiner: section is damaged");
-  State loaded;
+  State loaded(options_.max_decisions);
   const std::uint64_t count = bytes.Varint();
   if (count > bytes.rest().size() / kMinPendingBytes) return damaged;
   for (std::uint64_t i = 0; i < count; ++i) {
