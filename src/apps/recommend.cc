@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "apps/command.h"
 #include "json/writer.h"
 
@@ -17,10 +19,15 @@ struct RecommendFlags {
 void PrintTable(const RecommendResponse& response) {
   fmt::print("decision {}  policy {}  {} eligible\n", FormatDecisionId(response.decision),
              response.policy_version, response.eligible_count);
-  fmt::print("{:>4}  {:<14} {:<38} {:>7} {:>7}  {}\n", "slot", "item", "title", "score", "odds %",
-             "reason");
+  std::size_t width = 4;
   for (const RecommendedItem& item : response.items) {
-    fmt::print("{:>4}  {:<14} {:<38.38} {:>7.4f} {:>7.2f}  {}\n", item.slot, item.item.value,
+    width = std::max(width, item.item.value.size());
+  }
+  width = std::min<std::size_t>(width, 36);
+  fmt::print("{:>4}  {:<{}} {:<38} {:>7} {:>7}  {}\n", "slot", "item", width, "title", "score",
+             "odds %", "reason");
+  for (const RecommendedItem& item : response.items) {
+    fmt::print("{:>4}  {:<{}} {:<38.38} {:>7.4f} {:>7.2f}  {}\n", item.slot, item.item.value, width,
                item.title, item.score, 100 * item.propensity, item.reason);
   }
   for (const Degradation& each : response.degraded) {
